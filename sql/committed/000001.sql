@@ -1,0 +1,7943 @@
+--! Previous: -
+--! Hash: sha1:c0122f6fd68eb7c6c3ab48e47daf84d469db279d
+--! Unreleased
+
+--! Included tables/setting.sql
+-- Where this installation is at home is told by two oids that pg_upgrade and a failover keep, and that a restored dump
+-- or a database made from a template does not. They are plain numbers here: a regclass would follow the copy.
+create table :SCHEMA.setting (
+  only_row boolean not null default true,
+  shard smallint not null default 0,
+  payload_limit integer not null default 1000000,
+  lease interval not null default '30 seconds',
+  home_database oid,
+  home_table oid,
+  constraint setting_pkey primary key (only_row),
+  constraint setting_has_one_row check (only_row),
+  constraint setting_shard_between_0_and_511 check (shard between 0 and 511),
+  constraint setting_payload_limit_is_positive check (payload_limit > 0),
+  constraint setting_lease_at_least_5_seconds check (lease >= interval '5 seconds')
+);
+
+insert into :SCHEMA.setting default values;
+
+update :SCHEMA.setting
+set
+  home_database = (select d.oid from pg_catalog.pg_database as d where d.datname = pg_catalog.current_database()),
+  home_table = tableoid;
+
+comment on table :SCHEMA.setting is 'Settings of this installation, one row. Change with UPDATE; workers follow within a beat.';
+comment on column :SCHEMA.setting.only_row is 'Always true: there is one row.';
+comment on column :SCHEMA.setting.shard is 'Number of this server among several, 0 to 511; part of each job id. Set by use_shard().';
+comment on column :SCHEMA.setting.payload_limit is 'Largest payload that enqueue accepts, in bytes of jsonb.';
+comment on column :SCHEMA.setting.lease is 'How long a worker may be silent before its jobs are handed to others.';
+comment on column :SCHEMA.setting.home_database is 'Oid of the database that this installation is at home in; elsewhere it is a copy, on which no worker starts. Set by confirm_copy().';
+comment on column :SCHEMA.setting.home_table is 'Oid of this table there.';
+--! EndIncluded tables/setting.sql
+--! Included tables/task.sql
+create table :SCHEMA.task (
+  name text not null,
+  queue text not null default 'default',
+  priority smallint not null default 0,
+  delay interval not null default '0',
+  max_attempts smallint not null default 10,
+  backoff text not null default 'exponential',
+  backoff_base interval not null default '5 seconds',
+  backoff_cap interval not null default '1 hour',
+  backoff_list interval[],
+  jitter real not null default 0.2,
+  timeout interval,
+  keep_succeeded interval not null default '1 day',
+  keep_failed interval not null default '30 days',
+  payload_schema jsonb,
+  aliases text[] not null default '{}',
+  declared_at timestamptz not null default clock_timestamp(),
+  constraint task_pkey primary key (name),
+  constraint task_name_1_to_200_characters check (length(name) between 1 and 200),
+  constraint task_queue_1_to_200_characters check (length(queue) between 1 and 200),
+  constraint task_priority_between_minus_100_and_100 check (priority between -100 and 100),
+  constraint task_delay_between_0_and_1000_years check (delay between interval '0' and interval '1000 years'),
+  constraint task_max_attempts_is_positive check (max_attempts > 0),
+  constraint task_backoff_is_known check (backoff in ('fixed', 'linear', 'exponential', 'list')),
+  constraint task_backoff_base_is_not_negative check (backoff_base >= interval '0'),
+  constraint task_backoff_cap_is_not_negative check (backoff_cap >= interval '0'),
+  constraint task_backoff_list_goes_with_list check (
+    (backoff = 'list') = (backoff_list is not null)
+    and (backoff_list is null or cardinality(backoff_list) > 0)
+    and array_position(backoff_list, null) is null
+  ),
+  constraint task_jitter_between_0_and_1 check (jitter between 0 and 1),
+  constraint task_timeout_is_positive check (timeout > interval '0' and isfinite(timeout)),
+  constraint task_keep_succeeded_is_not_negative check (keep_succeeded >= interval '0'),
+  constraint task_keep_failed_is_not_negative check (keep_failed >= interval '0')
+);
+
+comment on table :SCHEMA.task is 'What is known of each task: the defaults of its jobs, how they are retried, how long they are kept. Workers declare theirs at start; SQL users may write rows too.';
+comment on column :SCHEMA.task.name is 'Name given to enqueue.';
+comment on column :SCHEMA.task.queue is 'Queue of jobs that name none.';
+comment on column :SCHEMA.task.priority is 'Priority of jobs that name none; a higher number runs first.';
+comment on column :SCHEMA.task.delay is 'Delay of jobs that name neither delay nor run_at.';
+comment on column :SCHEMA.task.max_attempts is 'Attempts before a job ends failed.';
+comment on column :SCHEMA.task.backoff is 'Wait before attempt n+1: fixed = base; linear = base * n; exponential = base * 2^(n-1); list = the n-th of backoff_list, its last one from there on.';
+comment on column :SCHEMA.task.backoff_base is 'Base of the backoff.';
+comment on column :SCHEMA.task.backoff_cap is 'Longest wait between two attempts, before jitter.';
+comment on column :SCHEMA.task.backoff_list is 'Waits of backoff list.';
+comment on column :SCHEMA.task.jitter is 'Share by which a wait varies: 0.2 means from 80 to 120 percent.';
+comment on column :SCHEMA.task.timeout is 'Time an attempt may take; null: no limit.';
+comment on column :SCHEMA.task.keep_succeeded is 'How long succeeded jobs stay in the archive; 0 keeps nothing.';
+comment on column :SCHEMA.task.keep_failed is 'How long failed, cancelled and expired jobs stay in the archive; 0 keeps nothing.';
+comment on column :SCHEMA.task.payload_schema is 'JSON Schema of the payload as it is stored, told by the code that declared the task.';
+comment on column :SCHEMA.task.aliases is 'Former names: jobs enqueued under them belong to this task.';
+comment on column :SCHEMA.task.declared_at is 'When a worker last declared this task.';
+--! EndIncluded tables/task.sql
+--! Included tables/queue.sql
+create table :SCHEMA.queue (
+  name text not null,
+  paused_at timestamptz,
+  paused_by text,
+  constraint queue_pkey primary key (name),
+  constraint queue_name_1_to_200_characters check (length(name) between 1 and 200)
+);
+
+comment on table :SCHEMA.queue is 'Settings of queues that have any. A queue needs no row to exist: naming it in a job is enough.';
+comment on column :SCHEMA.queue.name is 'Name of the queue.';
+comment on column :SCHEMA.queue.paused_at is 'Since when no job of the queue is claimed; null: not paused.';
+comment on column :SCHEMA.queue.paused_by is 'Role that paused it.';
+--! EndIncluded tables/queue.sql
+--! Included tables/job.sql
+-- An id is shard * 2^44 + n: unique across servers, telling where a job lives, and below 2^53, so a
+-- JavaScript number holds it exactly. use_shard() moves the range.
+create table :SCHEMA.job (
+  id bigint generated by default as identity (
+    sequence name :SCHEMA.job_id
+    minvalue 1
+    maxvalue 17592186044415
+  ),
+  run_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default clock_timestamp(),
+  started_at timestamptz,
+  worker_id integer,
+  schedule_id integer,
+  priority smallint not null default 0,
+  attempt smallint not null default 0,
+  max_attempts smallint,
+  task text not null,
+  queue text not null default 'default',
+  state text collate "C" not null default 'ready',
+  payload jsonb not null default '{}',
+  lease uuid,
+  unique_key text,
+  coalesce_key text,
+  timeout interval,
+  scheduled_for timestamptz,
+  tags text[],
+  headers jsonb,
+  constraint job_pkey primary key (id),
+  constraint job_task_1_to_200_characters check (length(task) between 1 and 200),
+  constraint job_queue_1_to_200_characters check (length(queue) between 1 and 200),
+  constraint job_priority_between_minus_100_and_100 check (priority between -100 and 100),
+  constraint job_run_at_is_finite check (isfinite(run_at)),
+  constraint job_max_attempts_is_positive check (max_attempts > 0),
+  constraint job_attempt_is_not_negative check (attempt >= 0),
+  constraint job_timeout_is_positive check (timeout > interval '0' and isfinite(timeout)),
+  -- Together with the name of the task a key has to fit into an index entry of 2,700 bytes.
+  constraint job_unique_key_1_to_400_characters check (length(unique_key) between 1 and 400),
+  constraint job_coalesce_key_1_to_400_characters check (length(coalesce_key) between 1 and 400),
+  constraint job_headers_is_an_object check (jsonb_typeof(headers) = 'object'),
+  constraint job_state_is_live check (state in ('scheduled', 'ready', 'running', 'blocked', 'waiting')),
+  constraint job_lease_while_running check ((state = 'running') = (lease is not null))
+) with (
+  -- A claim writes a new version of each row and a finish removes it: room on the page keeps both there.
+  fillfactor = 70,
+  -- The table is a stream: vacuum by count of dead rows, not by share of a size that swings all day.
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 2000,
+  autovacuum_vacuum_insert_scale_factor = 0,
+  autovacuum_vacuum_insert_threshold = 50000,
+  autovacuum_vacuum_cost_delay = 0,
+  autovacuum_analyze_scale_factor = 0,
+  autovacuum_analyze_threshold = 50000
+);
+
+-- The claim index holds only what can run now, in the order in which it runs.
+create index job_ready on :SCHEMA.job (queue, priority desc, run_at, id)
+  where state = 'ready';
+
+create index job_due on :SCHEMA.job (run_at, id)
+  where state = 'scheduled';
+
+create index job_running on :SCHEMA.job (worker_id)
+  where state = 'running';
+
+create unique index job_unique_key on :SCHEMA.job (task, unique_key)
+  where unique_key is not null;
+
+-- A job that runs has left the index: a change that comes meanwhile makes a new one. When the running one then
+-- would have to wait again, for a retry or because its worker stops, it gives way to the newer (see give_back).
+create unique index job_coalesce_key on :SCHEMA.job (task, coalesce_key)
+  where coalesce_key is not null and state <> 'running';
+
+create index job_schedule on :SCHEMA.job (schedule_id)
+  where schedule_id is not null;
+
+-- ANALYZE keeps samples of what it reads: of these columns it would keep what purge() has to remove. No plan needs them.
+alter table :SCHEMA.job
+  alter column payload set statistics 0,
+  alter column unique_key set statistics 0,
+  alter column coalesce_key set statistics 0,
+  alter column tags set statistics 0,
+  alter column headers set statistics 0;
+
+comment on sequence :SCHEMA.job_id is 'Job ids: shard * 2^44 + n.';
+comment on table :SCHEMA.job is 'Live jobs: scheduled, ready, running, blocked or waiting. INSERT and COPY are the bulk door to the queue. Finished jobs are in archive; read both in the view jobs.';
+comment on column :SCHEMA.job.id is 'Identity of the job, kept in the archive: shard * 2^44 + n, below 2^53.';
+comment on column :SCHEMA.job.run_at is 'When the job is due.';
+comment on column :SCHEMA.job.created_at is 'When it was enqueued.';
+comment on column :SCHEMA.job.started_at is 'When the running attempt was claimed.';
+comment on column :SCHEMA.job.worker_id is 'Worker that runs it.';
+comment on column :SCHEMA.job.priority is '-100 to 100; a higher number runs first.';
+comment on column :SCHEMA.job.attempt is 'Attempts started so far, the running one included.';
+comment on column :SCHEMA.job.max_attempts is 'Attempts before the job ends failed; null: as the task says.';
+comment on column :SCHEMA.job.task is 'Task that handles it.';
+comment on column :SCHEMA.job.queue is 'Queue it waits in.';
+comment on column :SCHEMA.job.state is 'scheduled (run_at ahead), ready, running, blocked (waits for its key) or waiting (for jobs it depends on).';
+comment on column :SCHEMA.job.payload is 'Input of the task.';
+comment on column :SCHEMA.job.lease is 'Random token of the running attempt: whoever shows another one is refused.';
+comment on column :SCHEMA.job.unique_key is 'At most one live job of a task has a given key.';
+comment on column :SCHEMA.job.coalesce_key is 'At most one job of a task that waits has a given key: a later one gives it its payload instead of being added.';
+comment on column :SCHEMA.job.timeout is 'Time an attempt may take; null: as the task says.';
+comment on column :SCHEMA.job.schedule_id is 'Schedule that this job serves.';
+comment on column :SCHEMA.job.scheduled_for is 'Slot of the schedule that this job serves.';
+comment on column :SCHEMA.job.tags is 'Labels for people.';
+comment on column :SCHEMA.job.headers is 'Context that travels with the job, such as a trace id.';
+--! EndIncluded tables/job.sql
+--! Included tables/archive.sql
+-- Partitioned by the day on which a row may go, so that any retention is a partition drop, never a delete.
+-- maintain() makes the partitions ahead of time; the default one catches what is missing until it does.
+create table :SCHEMA.archive (
+  id bigint not null,
+  run_at timestamptz not null,
+  created_at timestamptz not null,
+  started_at timestamptz,
+  finished_at timestamptz not null,
+  worker_id integer,
+  drop_on date not null,
+  priority smallint not null,
+  attempt smallint not null,
+  max_attempts smallint,
+  task text not null,
+  queue text not null,
+  state text collate "C" not null,
+  payload jsonb not null,
+  result jsonb,
+  unique_key text,
+  coalesce_key text,
+  timeout interval,
+  scheduled_for timestamptz,
+  tags text[],
+  headers jsonb,
+  constraint archive_state_is_final check (state in ('succeeded', 'failed', 'cancelled', 'expired'))
+) partition by range (drop_on);
+
+create index archive_id on :SCHEMA.archive (id);
+
+create index archive_failed on :SCHEMA.archive (task, finished_at)
+  where state = 'failed';
+
+create table :SCHEMA.archive_default
+  partition of :SCHEMA.archive default;
+
+-- No samples of what purge() has to remove; see the table job.
+alter table :SCHEMA.archive
+  alter column payload set statistics 0,
+  alter column result set statistics 0,
+  alter column unique_key set statistics 0,
+  alter column coalesce_key set statistics 0,
+  alter column tags set statistics 0,
+  alter column headers set statistics 0;
+
+alter table :SCHEMA.archive_default
+  alter column payload set statistics 0,
+  alter column result set statistics 0,
+  alter column unique_key set statistics 0,
+  alter column coalesce_key set statistics 0,
+  alter column tags set statistics 0,
+  alter column headers set statistics 0;
+
+comment on table :SCHEMA.archive is 'Finished jobs, until their retention has passed.';
+comment on table :SCHEMA.archive_default is 'Finished jobs whose partition was missing; maintain() moves them.';
+comment on column :SCHEMA.archive.id is 'Identity of the job.';
+comment on column :SCHEMA.archive.run_at is 'When the last attempt was due.';
+comment on column :SCHEMA.archive.created_at is 'When it was enqueued.';
+comment on column :SCHEMA.archive.started_at is 'When the last attempt was claimed; null: it never ran.';
+comment on column :SCHEMA.archive.finished_at is 'When it finished.';
+comment on column :SCHEMA.archive.worker_id is 'Worker that ran the last attempt.';
+comment on column :SCHEMA.archive.drop_on is 'Day from which the row may be dropped.';
+comment on column :SCHEMA.archive.priority is 'Priority it had.';
+comment on column :SCHEMA.archive.attempt is 'Attempts it took.';
+comment on column :SCHEMA.archive.max_attempts is 'Attempts it was allowed; null: as the task says.';
+comment on column :SCHEMA.archive.task is 'Task that handled it.';
+comment on column :SCHEMA.archive.queue is 'Queue it waited in.';
+comment on column :SCHEMA.archive.state is 'succeeded, failed, cancelled or expired.';
+comment on column :SCHEMA.archive.payload is 'Input of the task.';
+comment on column :SCHEMA.archive.result is 'What the task returned.';
+comment on column :SCHEMA.archive.unique_key is 'Key it held while live.';
+comment on column :SCHEMA.archive.coalesce_key is 'Key under which it waited.';
+comment on column :SCHEMA.archive.timeout is 'Time an attempt might take; null: as the task says.';
+comment on column :SCHEMA.archive.scheduled_for is 'Slot of the schedule that it served.';
+comment on column :SCHEMA.archive.tags is 'Labels for people.';
+comment on column :SCHEMA.archive.headers is 'Context that travelled with the job.';
+--! EndIncluded tables/archive.sql
+--! Included tables/attempt_error.sql
+-- Apart from the job, so that a failing job keeps its history without its row growing.
+create table :SCHEMA.attempt_error (
+  job_id bigint not null,
+  failed_at timestamptz not null default clock_timestamp(),
+  drop_on date not null,
+  worker_id integer,
+  attempt smallint not null,
+  message text not null,
+  detail jsonb
+) partition by range (drop_on);
+
+create index attempt_error_job on :SCHEMA.attempt_error (job_id, attempt);
+
+create table :SCHEMA.attempt_error_default
+  partition of :SCHEMA.attempt_error default;
+
+-- No samples of what purge() has to remove; see the table job.
+alter table :SCHEMA.attempt_error
+  alter column message set statistics 0,
+  alter column detail set statistics 0;
+
+alter table :SCHEMA.attempt_error_default
+  alter column message set statistics 0,
+  alter column detail set statistics 0;
+
+comment on table :SCHEMA.attempt_error is 'Why attempts failed, one row each.';
+comment on table :SCHEMA.attempt_error_default is 'Errors whose partition was missing; maintain() moves them.';
+comment on column :SCHEMA.attempt_error.job_id is 'Job that failed.';
+comment on column :SCHEMA.attempt_error.failed_at is 'When.';
+comment on column :SCHEMA.attempt_error.drop_on is 'Day from which the row may be dropped.';
+comment on column :SCHEMA.attempt_error.worker_id is 'Worker that ran the attempt.';
+comment on column :SCHEMA.attempt_error.attempt is 'Number of the attempt, from 1.';
+comment on column :SCHEMA.attempt_error.message is 'The error in one line.';
+comment on column :SCHEMA.attempt_error.detail is 'What else is known: name, code, stack.';
+--! EndIncluded tables/attempt_error.sql
+--! Included tables/worker.sql
+create table :SCHEMA.worker (
+  id integer not null generated always as identity,
+  name text not null,
+  host text,
+  pid integer,
+  version text,
+  queues text[],
+  tasks text[],
+  concurrency integer,
+  started_at timestamptz not null default clock_timestamp(),
+  stopping_at timestamptz,
+  beat_at timestamptz not null default clock_timestamp(),
+  beats bigint not null default 0,
+  holds_lock boolean not null default false,
+  polls_since timestamptz,
+  lost_at timestamptz,
+  stuck integer not null default 0,
+  constraint worker_pkey primary key (id),
+  constraint worker_name_1_to_200_characters check (length(name) between 1 and 200)
+) with (
+  -- Each row is rewritten at every beat, which touches no index: room for the next version makes that a HOT update.
+  fillfactor = 50
+);
+
+comment on table :SCHEMA.worker is 'Worker processes that are running, one row each.';
+comment on column :SCHEMA.worker.id is 'Identity of the worker, never used twice.';
+comment on column :SCHEMA.worker.name is 'Name for people, host and process id unless chosen.';
+comment on column :SCHEMA.worker.host is 'Host it runs on.';
+comment on column :SCHEMA.worker.pid is 'Its process id there.';
+comment on column :SCHEMA.worker.version is 'Version of Rouse it runs.';
+comment on column :SCHEMA.worker.queues is 'Queues it serves; null: all.';
+comment on column :SCHEMA.worker.tasks is 'Tasks it knows; null: all.';
+comment on column :SCHEMA.worker.concurrency is 'Jobs it runs at a time.';
+comment on column :SCHEMA.worker.started_at is 'When it started.';
+comment on column :SCHEMA.worker.stopping_at is 'Since when it takes no new jobs.';
+comment on column :SCHEMA.worker.beat_at is 'When it last gave a sign of life.';
+comment on column :SCHEMA.worker.beats is 'Signs of life so far: others judge it by this counter and their own clocks, so that a jump of the server clock expires nobody.';
+comment on column :SCHEMA.worker.polls_since is 'Since when it looks for jobs every second, because it hears no notification; null: it does hear.';
+comment on column :SCHEMA.worker.holds_lock is 'Whether a session holds the lock of this worker, so that its absence means death.';
+comment on column :SCHEMA.worker.lost_at is 'When the lock was found missing; null: it was there at the last look.';
+comment on column :SCHEMA.worker.stuck is 'Slots held by handlers that go on though their signal has aborted.';
+--! EndIncluded tables/worker.sql
+--! Included tables/server_run.sql
+-- Unlogged: emptied by a crash and by a failover. Together with the start time of the server it tells that
+-- all sessions, and with them all worker locks, ended for a reason that says nothing about the workers.
+create unlogged table :SCHEMA.server_run (
+  started_at timestamptz not null,
+  first_beat_at timestamptz not null,
+  constraint server_run_pkey primary key (started_at)
+);
+
+comment on table :SCHEMA.server_run is 'When workers first came back to this run of the server. Their locks count from some seconds later.';
+comment on column :SCHEMA.server_run.started_at is 'Start of the server.';
+comment on column :SCHEMA.server_run.first_beat_at is 'First sign of life of a worker since then.';
+--! EndIncluded tables/server_run.sql
+--! Included tables/access.sql
+-- By the role's oid, which a new role of an old name does not have.
+create table :SCHEMA.access (
+  role regrole not null,
+  level text not null,
+  granted_at timestamptz not null default clock_timestamp(),
+  granted_by text not null default session_user,
+  constraint access_pkey primary key (role, level),
+  constraint access_level_is_known check (level in ('enqueue', 'work', 'view', 'admin'))
+);
+
+comment on table :SCHEMA.access is 'Who was given which level by grant_access(), so that every migration can give it again for what it made anew. Changed by grant_access() and revoke_access() alone.';
+comment on column :SCHEMA.access.role is 'Role.';
+comment on column :SCHEMA.access.level is 'enqueue, work, view or admin; a role may have several.';
+comment on column :SCHEMA.access.granted_at is 'When it was granted.';
+comment on column :SCHEMA.access.granted_by is 'Role that granted it.';
+--! EndIncluded tables/access.sql
+--! Included schedule/cron_spec.sql
+-- The parsed form of a spec, as a schedule's row keeps it. A bitmap has bit n set where the value n matches.
+create type :SCHEMA.cron_spec as (
+  kind text,
+  seconds bigint,
+  minutes bigint,
+  hours bigint,
+  days bigint,
+  months bigint,
+  weekdays bigint,
+  either_day boolean,
+  elapsed boolean,
+  period interval,
+  at timestamptz,
+  local_at timestamp
+);
+
+comment on type :SCHEMA.cron_spec is 'A schedule''s spec, parsed by cron_parse and evaluated by cron_after.';
+comment on column :SCHEMA.cron_spec.kind is 'cron (the bitmaps count), every (period counts) or once (at or local_at counts); the other attributes are null.';
+comment on column :SCHEMA.cron_spec.seconds is 'Bits 0 to 59.';
+comment on column :SCHEMA.cron_spec.minutes is 'Bits 0 to 59.';
+comment on column :SCHEMA.cron_spec.hours is 'Bits 0 to 23.';
+comment on column :SCHEMA.cron_spec.days is 'Days of the month, bits 1 to 31; bit 0 is the last day of the month (L).';
+comment on column :SCHEMA.cron_spec.months is 'Bits 1 to 12.';
+comment on column :SCHEMA.cron_spec.weekdays is 'Days of the week, Sunday 0: bits 0 to 6 in any week, bits 7n to 7n + 6 the nth of a month (1#2), bits 42 to 48 the last of a month (5L).';
+comment on column :SCHEMA.cron_spec.either_day is 'True where day of month and day of week are both restricted: a day matches when either does. Otherwise both must.';
+comment on column :SCHEMA.cron_spec.elapsed is 'True where second, minute or hour starts with *: the spec follows elapsed time through clock changes. Otherwise each local time runs once.';
+comment on column :SCHEMA.cron_spec.period is 'The interval of an every spec.';
+comment on column :SCHEMA.cron_spec.at is 'The instant of a single time that was written with its offset.';
+comment on column :SCHEMA.cron_spec.local_at is 'A single time written without an offset: local time in the schedule''s zone.';
+--! EndIncluded schedule/cron_spec.sql
+--! Included tables/schedule.sql
+create table :SCHEMA.schedule (
+  id integer not null generated always as identity,
+  name text not null,
+  spec text not null,
+  timezone text not null default 'UTC',
+  task text,
+  payload jsonb not null default '{}',
+  command text,
+  autocommit boolean not null default false,
+  queue text,
+  priority smallint,
+  catch_up text not null default 'latest',
+  catch_up_limit integer not null default 100,
+  catch_up_age interval not null default '1 day',
+  overlap text not null default 'skip',
+  starts_at timestamptz,
+  ends_at timestamptz,
+  max_runs integer,
+  jitter interval not null default '0',
+  enabled boolean not null default true,
+  source text,
+  stored_by text not null default session_user,
+  parsed :SCHEMA.cron_spec not null,
+  next_run_at timestamptz,
+  last_run_at timestamptz,
+  last_job_id bigint,
+  queued_for timestamptz[] not null default '{}',
+  runs integer not null default 0,
+  last_error text,
+  constraint schedule_pkey primary key (id),
+  constraint schedule_name_is_unique unique (name),
+  constraint schedule_name_1_to_200_characters check (length(name) between 1 and 200),
+  constraint schedule_has_a_task_or_a_command check ((task is null) <> (command is null)),
+  constraint schedule_autocommit_goes_with_command check (not autocommit or command is not null),
+  constraint schedule_priority_between_minus_100_and_100 check (priority between -100 and 100),
+  constraint schedule_catch_up_is_known check (catch_up in ('all', 'latest', 'none')),
+  constraint schedule_catch_up_limit_between_1_and_10000 check (catch_up_limit between 1 and 10000),
+  constraint schedule_catch_up_age_is_positive check (catch_up_age > interval '0'),
+  constraint schedule_overlap_is_known check (overlap in ('allow', 'skip', 'queue')),
+  constraint schedule_starts_before_it_ends check (starts_at < ends_at),
+  constraint schedule_max_runs_is_positive check (max_runs > 0),
+  constraint schedule_jitter_is_not_negative check (jitter >= interval '0')
+) with (
+  -- Rewritten at each slot; next_run_at is indexed, so this is no HOT update, but the pages stay few.
+  fillfactor = 70,
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 500
+);
+
+create index schedule_due on :SCHEMA.schedule (next_run_at)
+  where enabled;
+
+create index schedule_queued on :SCHEMA.schedule (id)
+  where queued_for <> '{}';
+
+comment on table :SCHEMA.schedule is 'What runs when. Edit it with INSERT, UPDATE and DELETE, or with schedule() and unschedule(): triggers check each row, compute next_run_at and tell workers.';
+comment on column :SCHEMA.schedule.id is 'Identity, the same for as long as the schedule exists.';
+comment on column :SCHEMA.schedule.name is 'Name by which it is declared again, paused and removed.';
+comment on column :SCHEMA.schedule.spec is 'Cron with 5 fields, or 6 with seconds first; a macro such as @daily; every 5 seconds; at 2026-12-01 10:00.';
+comment on column :SCHEMA.schedule.timezone is 'Zone in which the spec is read, a name such as Europe/Berlin.';
+comment on column :SCHEMA.schedule.task is 'Task that runs; or command.';
+comment on column :SCHEMA.schedule.payload is 'Input of the task.';
+comment on column :SCHEMA.schedule.command is 'SQL that a worker runs as its own role; or task.';
+comment on column :SCHEMA.schedule.autocommit is 'Run the command outside a transaction, as VACUUM needs it.';
+comment on column :SCHEMA.schedule.queue is 'Queue of its jobs; null: as the task says.';
+comment on column :SCHEMA.schedule.priority is 'Priority of its jobs; null: as the task says.';
+comment on column :SCHEMA.schedule.catch_up is 'What happens to slots that nobody was there to run: all, the latest one, or none. A slot at most a minute late was not missed.';
+comment on column :SCHEMA.schedule.catch_up_limit is 'With catch_up all: at most so many, the newest. They run one after the other unless overlap is allow.';
+comment on column :SCHEMA.schedule.catch_up_age is 'With catch_up all: none older than this.';
+comment on column :SCHEMA.schedule.overlap is 'When a slot comes while the job of an earlier one is live: allow both, skip the slot, or queue it (one at most) until that job has ended.';
+comment on column :SCHEMA.schedule.starts_at is 'No slot before; intervals count from here.';
+comment on column :SCHEMA.schedule.ends_at is 'No slot after.';
+comment on column :SCHEMA.schedule.max_runs is 'It ends after so many runs.';
+comment on column :SCHEMA.schedule.jitter is 'Each job is due up to this much after its slot, at random.';
+comment on column :SCHEMA.schedule.enabled is 'False: paused.';
+comment on column :SCHEMA.schedule.source is 'Code or file that declared it and that removes it by no longer naming it; null: made by hand.';
+comment on column :SCHEMA.schedule.stored_by is 'Role that stored it.';
+comment on column :SCHEMA.schedule.parsed is 'The spec as it is evaluated; computed.';
+comment on column :SCHEMA.schedule.next_run_at is 'Its next slot; computed; null: none follows.';
+comment on column :SCHEMA.schedule.last_run_at is 'Its last slot that was considered.';
+comment on column :SCHEMA.schedule.last_job_id is 'Job of the last slot that ran.';
+comment on column :SCHEMA.schedule.queued_for is 'Slots that wait for the end of the job before them, the oldest first.';
+comment on column :SCHEMA.schedule.runs is 'Slots that have run or wait to.';
+comment on column :SCHEMA.schedule.last_error is 'Why its last slot could not be enqueued.';
+--! EndIncluded tables/schedule.sql
+--! Included tables/slot.sql
+-- The unique constraint is what makes a slot happen once, whatever evaluates it. It has to name the partition key,
+-- which follows from the slot's time alone.
+create table :SCHEMA.slot (
+  schedule_id integer not null,
+  slot_at timestamptz not null,
+  drop_on date not null,
+  outcome text collate "C" not null,
+  job_id bigint,
+  decided_at timestamptz not null default clock_timestamp(),
+  constraint slot_happens_once primary key (schedule_id, slot_at, drop_on),
+  constraint slot_outcome_is_known check (outcome in ('run', 'queued', 'skipped', 'failed'))
+) partition by range (drop_on);
+
+create table :SCHEMA.slot_default
+  partition of :SCHEMA.slot default;
+
+comment on table :SCHEMA.slot is 'Slots of schedules and what became of each, for a week.';
+comment on table :SCHEMA.slot_default is 'Slots whose partition was missing; maintain() moves them.';
+comment on column :SCHEMA.slot.schedule_id is 'Schedule.';
+comment on column :SCHEMA.slot.slot_at is 'Time of the slot.';
+comment on column :SCHEMA.slot.drop_on is 'Day from which the row may be dropped.';
+comment on column :SCHEMA.slot.outcome is 'run: its job was enqueued; queued: it waits for the job before it; skipped: the job before it was still live; failed: it could not be enqueued.';
+comment on column :SCHEMA.slot.job_id is 'Its job.';
+comment on column :SCHEMA.slot.decided_at is 'When that was decided.';
+--! EndIncluded tables/slot.sql
+--! Included tables/watch.sql
+create table :SCHEMA.watch (
+  id integer not null generated by default as identity (sequence name :SCHEMA.watch_id),
+  name text not null,
+  relation text not null,
+  tasks text[] not null,
+  topic text,
+  events text[] not null,
+  columns text[],
+  condition text,
+  payload text not null,
+  key text[] not null,
+  batch integer,
+  queue text,
+  priority text,
+  delay text,
+  unique_key text,
+  coalesce_key text,
+  context text[] not null,
+  on_error text not null,
+  level text not null,
+  changed_at timestamptz not null default clock_timestamp(),
+  changed_by text not null default session_user,
+  constraint watch_pkey primary key (id),
+  constraint watch_name_unique unique (name),
+  constraint watch_name_1_to_200_characters check (length(name) between 1 and 200),
+  constraint watch_has_a_receiver check (cardinality(tasks) > 0 or topic is not null),
+  constraint watch_events_are_known check (
+    events <@ array['insert', 'update', 'delete', 'truncate']
+    and cardinality(events) > 0
+  ),
+  constraint watch_batch_is_positive check (batch > 0),
+  constraint watch_on_error_is_known check (on_error in ('report', 'raise')),
+  constraint watch_level_is_known check (level in ('statement', 'row'))
+);
+
+comment on sequence :SCHEMA.watch_id is 'Numbers of watches.';
+comment on table :SCHEMA.watch is 'What was given to watch(), which makes from it the function watch_<id> and the triggers that call it. Changed by watch() and unwatch() alone; read it in the view watches.';
+comment on column :SCHEMA.watch.id is 'Number in the names of the function and the triggers.';
+comment on column :SCHEMA.watch.name is 'Name given to watch() and unwatch().';
+comment on column :SCHEMA.watch.relation is 'The table as it was called then; the triggers follow when it is renamed.';
+comment on column :SCHEMA.watch.tasks is 'Tasks that get the jobs.';
+comment on column :SCHEMA.watch.topic is 'Topic that the changes are published to.';
+comment on column :SCHEMA.watch.events is 'insert, update, delete, truncate.';
+comment on column :SCHEMA.watch.columns is 'An update counts where one of these changed; null: always.';
+comment on column :SCHEMA.watch.condition is 'SQL over new and old that a row must meet.';
+comment on column :SCHEMA.watch.payload is 'key, row, change, changed, a JSON value, or SQL over new and old.';
+comment on column :SCHEMA.watch.key is 'Columns that identify a row.';
+comment on column :SCHEMA.watch.batch is 'Rows in a job; null: a job for each row.';
+comment on column :SCHEMA.watch.queue is 'Queue of the jobs, or SQL over new and old.';
+comment on column :SCHEMA.watch.priority is 'Priority of the jobs, or SQL over new and old.';
+comment on column :SCHEMA.watch.delay is 'Delay of the jobs, or SQL over new and old.';
+comment on column :SCHEMA.watch.unique_key is 'Unique key of the jobs: key, a text, or SQL over new and old.';
+comment on column :SCHEMA.watch.coalesce_key is 'Coalescing key of the jobs: key, a text, or SQL over new and old.';
+comment on column :SCHEMA.watch.context is 'Settings that are copied into the headers of the jobs.';
+comment on column :SCHEMA.watch.on_error is 'report: an error in an expression is kept in watch_error and the write goes on; raise: the write fails.';
+comment on column :SCHEMA.watch.level is 'statement or row: what its triggers fire for.';
+comment on column :SCHEMA.watch.changed_at is 'When watch() was last called for it.';
+comment on column :SCHEMA.watch.changed_by is 'Role that called it.';
+--! EndIncluded tables/watch.sql
+--! Included tables/watch_error.sql
+-- One row a failure, never a counter: application transactions that fail at the same time must not wait for each other.
+create table :SCHEMA.watch_error (
+  watch_id integer not null,
+  failed_at timestamptz not null default clock_timestamp(),
+  event text not null,
+  code text not null,
+  message text not null
+);
+
+create index watch_error_watch on :SCHEMA.watch_error (watch_id, failed_at);
+
+comment on table :SCHEMA.watch_error is 'Errors of watches that let the write go on: its changes made no jobs. At most one row in ten seconds for each watch and code, kept for 7 days.';
+comment on column :SCHEMA.watch_error.watch_id is 'Watch that failed.';
+comment on column :SCHEMA.watch_error.failed_at is 'When.';
+comment on column :SCHEMA.watch_error.event is 'insert, update, delete or truncate.';
+comment on column :SCHEMA.watch_error.code is 'SQLSTATE of the error.';
+comment on column :SCHEMA.watch_error.message is 'The error in one line.';
+--! EndIncluded tables/watch_error.sql
+--! Included tables/subscription.sql
+create table :SCHEMA.subscription (
+  topic text not null,
+  task text not null,
+  declared boolean not null default false,
+  constraint subscription_pkey primary key (topic, task),
+  constraint subscription_topic_1_to_200_characters check (length(topic) between 1 and 200),
+  constraint subscription_task_1_to_200_characters check (length(task) between 1 and 200),
+  constraint subscription_task_is_not_one_of_rouse check (not starts_with(task, 'rouse.'))
+);
+
+comment on table :SCHEMA.subscription is 'Which tasks get a job for what is published to a topic. Rows may be written directly; subscribe() and unsubscribe() are sugar.';
+comment on column :SCHEMA.subscription.topic is 'Name given to publish().';
+comment on column :SCHEMA.subscription.task is 'Task that gets a job.';
+comment on column :SCHEMA.subscription.declared is 'Whether the code of the task declares it, and takes it away again.';
+--! EndIncluded tables/subscription.sql
+--! Included tables/broadcast.sql
+-- Unlogged and short-lived: listening processes fetch a message within milliseconds of its commit, and nobody else
+-- ever reads it. A crash of the server empties the table and disconnects every listener.
+create unlogged table :SCHEMA.broadcast (
+  id bigint not null generated by default as identity (sequence name :SCHEMA.broadcast_id),
+  n integer not null default 1,
+  published_at timestamptz not null default clock_timestamp(),
+  topic text not null,
+  payload jsonb not null,
+  constraint broadcast_pkey primary key (id, n)
+) with (
+  -- As many rows are removed as are added: vacuum by count of dead rows.
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 5000,
+  autovacuum_analyze_scale_factor = 0,
+  autovacuum_analyze_threshold = 50000
+);
+
+-- No samples of what people may have published; see the table job.
+alter table :SCHEMA.broadcast
+  alter column payload set statistics 0;
+
+comment on sequence :SCHEMA.broadcast_id is 'Ids of live messages.';
+comment on table :SCHEMA.broadcast is 'Live messages on their way to listening processes, removed by maintain() after ten minutes. A notification names them, since any size must fit and since every role of a database may listen.';
+comment on column :SCHEMA.broadcast.id is 'What the notification names: messages published in one statement share it.';
+comment on column :SCHEMA.broadcast.n is 'Position of the message among these.';
+comment on column :SCHEMA.broadcast.published_at is 'When it was published.';
+comment on column :SCHEMA.broadcast.topic is 'Topic it was published to.';
+comment on column :SCHEMA.broadcast.payload is 'The message.';
+--! EndIncluded tables/broadcast.sql
+--! Included wake/installation.sql
+create function :SCHEMA.installation()
+  returns oid
+  language sql
+  stable
+  parallel safe
+return (
+  select t.typnamespace
+  from pg_catalog.pg_type as t
+  where t.oid = pg_catalog.pg_typeof(cast(null as :SCHEMA.job))
+);
+
+comment on function :SCHEMA.installation() is 'The oid of this schema, from which the channel and the advisory lock keys are made, so that several installations in a database keep apart.';
+--! EndIncluded wake/installation.sql
+--! Included wake/channel.sql
+create function :SCHEMA.channel()
+  returns text
+  language sql
+  stable
+  parallel safe
+return 'rouse_' || :SCHEMA.installation();
+
+comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"probe": worker} is a worker testing its own listener, {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
+--! EndIncluded wake/channel.sql
+--! Included wake/wake_queue.sql
+-- PostgreSQL itself drops a payload that the transaction has already sent on the channel.
+create function :SCHEMA.wake_queue(queue text)
+  returns void
+  language sql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select pg_catalog.pg_notify(:SCHEMA.channel(), pg_catalog.json_build_object('queue', queue)::text);
+end;
+
+comment on function :SCHEMA.wake_queue(text) is 'Tells sleeping workers, at the commit, that the queue has a ready job.';
+--! EndIncluded wake/wake_queue.sql
+--! Included wake/wake_timer.sql
+-- Whether a job that is due earlier is already known says nothing: its timer may fire, and its workers go back to
+-- sleep, before this transaction commits. So every transaction tells, but only of jobs due earlier than it has told
+-- of; a savepoint's rollback takes back both. UTC, so that any language reads the instant.
+create function :SCHEMA.wake_timer(due timestamptz)
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+declare
+  memory constant text := 'rouse.told_' || :SCHEMA.installation();
+  told constant numeric := nullif(current_setting(memory, true), '')::numeric;
+begin
+  if told <= extract(epoch from due) then
+    return;
+  end if;
+  perform set_config(memory, extract(epoch from due)::text, true);
+  perform pg_notify(:SCHEMA.channel(), json_build_object('due', due)::text);
+end;
+$$;
+
+comment on function :SCHEMA.wake_timer(timestamptz) is 'Tells sleeping workers, at the commit, that a job is due then.';
+--! EndIncluded wake/wake_timer.sql
+--! Included wake/job_inserted.sql
+-- One trigger serves enqueue, INSERT and COPY alike. Rows of a plain INSERT say ready by default: those due
+-- later are moved to scheduled before anyone else can see them.
+create function :SCHEMA.job_inserted()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+as $$
+declare
+  as_of constant timestamptz := clock_timestamp();
+  woken text;
+  due timestamptz;
+begin
+  if exists (select from inserted where state = 'ready' and run_at > as_of) then
+    update :SCHEMA.job
+    set state = 'scheduled'
+    where id in (select id from inserted where state = 'ready' and run_at > as_of);
+  end if;
+
+  for woken in
+    select distinct queue
+    from inserted
+    where state = 'ready'
+      and run_at <= as_of
+  loop
+    perform :SCHEMA.wake_queue(woken);
+  end loop;
+
+  due := (
+    select min(run_at)
+    from inserted
+    where state = 'scheduled'
+       or state = 'ready' and run_at > as_of
+  );
+  if due is not null then
+    perform :SCHEMA.wake_timer(due);
+  end if;
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.job_inserted() is 'Trigger: files future jobs as scheduled and wakes workers, once a statement.';
+
+create trigger job_inserted
+  after insert on :SCHEMA.job
+  referencing new table as inserted
+  for each statement
+  execute function :SCHEMA.job_inserted();
+
+comment on trigger job_inserted on :SCHEMA.job is 'Files future jobs as scheduled and wakes workers.';
+--! EndIncluded wake/job_inserted.sql
+--! Included wake/job_due_moved.sql
+-- A row trigger, because only its column list keeps claims and finishes, which set neither column, free of it.
+create function :SCHEMA.job_due_moved()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_when = 'BEFORE' then
+    new.state := case when new.run_at > clock_timestamp() then 'scheduled' else 'ready' end;
+    return new;
+  end if;
+  if new.state = 'ready' then
+    perform :SCHEMA.wake_queue(new.queue);
+  else
+    perform :SCHEMA.wake_timer(new.run_at);
+  end if;
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.job_due_moved() is 'Trigger: files a job whose due time or queue was changed as scheduled or ready and wakes workers.';
+
+create trigger job_due_moved
+  before update of run_at on :SCHEMA.job
+  for each row
+  when (new.state in ('scheduled', 'ready'))
+  execute function :SCHEMA.job_due_moved();
+
+create trigger job_due_moved_wake
+  after update of run_at, queue on :SCHEMA.job
+  for each row
+  when (new.state in ('scheduled', 'ready'))
+  execute function :SCHEMA.job_due_moved();
+
+comment on trigger job_due_moved on :SCHEMA.job is 'Files a job whose due time was changed as scheduled or ready.';
+comment on trigger job_due_moved_wake on :SCHEMA.job is 'Wakes workers for a job whose due time or queue was changed.';
+--! EndIncluded wake/job_due_moved.sql
+--! Included enqueue/refuse.sql
+create function :SCHEMA.refuse(message text, hint text)
+  returns text
+  language plpgsql
+  volatile
+as $$
+begin
+  raise exception using
+    errcode = 'invalid_parameter_value',
+    message = message,
+    hint = hint;
+end;
+$$;
+
+comment on function :SCHEMA.refuse(text, text) is 'Raises an error about a bad argument (22023) from within an expression.';
+--! EndIncluded enqueue/refuse.sql
+--! Included enqueue/shorten.sql
+create function :SCHEMA.shorten(value text, most integer default 60)
+  returns text
+  language sql
+  immutable
+  parallel safe
+return case
+  when pg_catalog.length(value) <= most then value
+  else pg_catalog.left(value, most) || '… (' || pg_catalog.length(value) || ' characters)'
+end;
+
+comment on function :SCHEMA.shorten(text, integer) is 'A value as error messages and views quote it.';
+--! EndIncluded enqueue/shorten.sql
+--! Included enqueue/check_name.sql
+create function :SCHEMA.check_name(kind text, name text, most integer default 200)
+  returns text
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if name is null or length(name) not between 1 and most then
+    perform :SCHEMA.refuse(
+      format('%s %s has %s characters', kind, quote_nullable(:SCHEMA.shorten(name)), coalesce(length(name), 0)),
+      format('A %s has 1 to %s characters.', kind, most)
+    );
+  end if;
+  return name;
+end;
+$$;
+
+comment on function :SCHEMA.check_name(text, text, integer) is 'The name itself, or an error that says what is wrong with it.';
+--! EndIncluded enqueue/check_name.sql
+--! Included enqueue/check_task.sql
+create function :SCHEMA.check_task(name text)
+  returns text
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if starts_with(name, 'rouse.') then
+    perform :SCHEMA.refuse(
+      format('the task "%s" is Rouse''s own', :SCHEMA.shorten(name)),
+      'Names that start with "rouse." are reserved; give your task another name. SQL is run by schedule(command => …).'
+    );
+  end if;
+  return :SCHEMA.check_name('task', name);
+end;
+$$;
+
+comment on function :SCHEMA.check_task(text) is 'The name itself, or an error that says what is wrong with it. Rouse''s own tasks are among these: whoever may enqueue must not be able to start them.';
+--! EndIncluded enqueue/check_task.sql
+--! Included enqueue/check_priority.sql
+create function :SCHEMA.check_priority(priority integer)
+  returns smallint
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if priority not between -100 and 100 then
+    perform :SCHEMA.refuse(
+      format('priority %s is out of range', priority),
+      'A priority is a number from -100 to 100; a higher one runs first.'
+    );
+  end if;
+  return priority::smallint;
+end;
+$$;
+
+comment on function :SCHEMA.check_priority(integer) is 'The priority itself, or an error that says what is wrong with it.';
+--! EndIncluded enqueue/check_priority.sql
+--! Included enqueue/check_max_attempts.sql
+create function :SCHEMA.check_max_attempts(max_attempts integer)
+  returns smallint
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if max_attempts not between 1 and 32767 then
+    perform :SCHEMA.refuse(
+      format('max_attempts %s is out of range', max_attempts),
+      'A job has 1 to 32767 attempts; leave it out for what its task says.'
+    );
+  end if;
+  return max_attempts::smallint;
+end;
+$$;
+
+comment on function :SCHEMA.check_max_attempts(integer) is 'The number itself, or an error that says what is wrong with it.';
+--! EndIncluded enqueue/check_max_attempts.sql
+--! Included enqueue/check_timeout.sql
+create function :SCHEMA.check_timeout(timeout interval)
+  returns interval
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if timeout <= interval '0' or not isfinite(timeout) then
+    perform :SCHEMA.refuse(
+      format('timeout %s is not a positive, finite time', timeout),
+      'Give the time that an attempt may take, such as interval ''30 seconds'', or leave it out for what the task says.'
+    );
+  end if;
+  return timeout;
+end;
+$$;
+
+comment on function :SCHEMA.check_timeout(interval) is 'The timeout itself, or an error that says what is wrong with it.';
+--! EndIncluded enqueue/check_timeout.sql
+--! Included enqueue/check_payload.sql
+-- #> '{}' gives the payload as it is, but never compressed, as one that comes from a table may be.
+create function :SCHEMA.check_payload(payload jsonb, most integer)
+  returns jsonb
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  size constant integer := pg_column_size(payload #> '{}');
+begin
+  if size > most then
+    perform :SCHEMA.refuse(
+      format('payload has %s bytes, the limit is %s', size, most),
+      'Store large data in a table or a file and enqueue a reference to it. The limit is payload_limit in the table setting.'
+    );
+  end if;
+  return payload;
+end;
+$$;
+
+comment on function :SCHEMA.check_payload(jsonb, integer) is 'The payload itself, or an error that says that it is too large.';
+--! EndIncluded enqueue/check_payload.sql
+--! Included enqueue/check_headers.sql
+create function :SCHEMA.check_headers(headers jsonb)
+  returns jsonb
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if jsonb_typeof(headers) <> 'object' then
+    perform :SCHEMA.refuse(
+      format('headers is a JSON %s: %s', jsonb_typeof(headers), :SCHEMA.shorten(headers::text)),
+      'Headers are a JSON object, such as {"trace": "4bf9"}.'
+    );
+  end if;
+  return headers;
+end;
+$$;
+
+comment on function :SCHEMA.check_headers(jsonb) is 'The headers themselves, or an error that says what is wrong with them.';
+--! EndIncluded enqueue/check_headers.sql
+--! Included enqueue/check_delay.sql
+create function :SCHEMA.check_delay(delay interval)
+  returns interval
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if delay not between interval '0' and interval '1000 years' then
+    perform :SCHEMA.refuse(
+      format('delay %s is out of range', delay),
+      'A delay is a time from now, at most 1000 years; leave it out for a job that is due at once.'
+    );
+  end if;
+  return delay;
+end;
+$$;
+
+comment on function :SCHEMA.check_delay(interval) is 'The delay itself, or an error that says what is wrong with it.';
+--! EndIncluded enqueue/check_delay.sql
+--! Included enqueue/check_given_name.sql
+create function :SCHEMA.check_given_name(kind text, name text, most integer)
+  returns text
+  language plpgsql
+  immutable
+  strict
+  parallel safe
+as $$
+begin
+  return :SCHEMA.check_name(kind, name, most);
+end;
+$$;
+
+comment on function :SCHEMA.check_given_name(text, text, integer) is 'The name itself, null where none was given, or an error that says what is wrong with it.';
+--! EndIncluded enqueue/check_given_name.sql
+--! Included enqueue/due_at.sql
+create function :SCHEMA.due_at(run_at timestamptz, delay interval, task_delay interval, as_of timestamptz)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if run_at is not null and delay is not null then
+    perform :SCHEMA.refuse(
+      'both run_at and delay were given',
+      'Give run_at for an instant, or delay for a time from now.'
+    );
+  end if;
+  if not isfinite(run_at) then
+    perform :SCHEMA.refuse(
+      format('run_at is %s', run_at),
+      'Give an instant, such as now() + interval ''1 hour''. A job that should wait for someone belongs in a paused queue.'
+    );
+  end if;
+  return coalesce(run_at, as_of + coalesce(:SCHEMA.check_delay(delay), task_delay));
+end;
+$$;
+
+comment on function :SCHEMA.due_at(timestamptz, interval, interval, timestamptz) is 'When a job enqueued with these options is due; or an error that says what is wrong with them.';
+--! EndIncluded enqueue/due_at.sql
+--! Included enqueue/edit_distance.sql
+-- Levenshtein, row by row. fuzzystrmatch is an extension, and Rouse needs none.
+create function :SCHEMA.edit_distance(a text, b text)
+  returns integer
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  previous integer[] := array(select generate_series(0, length(b)));
+  current integer[];
+begin
+  for i in 1 .. length(a) loop
+    current := array[i];
+    for j in 1 .. length(b) loop
+      current := current || least(
+        previous[j + 1] + 1,
+        current[j] + 1,
+        previous[j] + (substr(a, i, 1) <> substr(b, j, 1))::integer
+      );
+    end loop;
+    previous := current;
+  end loop;
+  return previous[length(b) + 1];
+end;
+$$;
+
+comment on function :SCHEMA.edit_distance(text, text) is 'Number of single-character edits between two names.';
+--! EndIncluded enqueue/edit_distance.sql
+--! Included enqueue/nearest_name.sql
+-- A name whose length alone is too far off is not compared: the comparison costs a millisecond for five names.
+create function :SCHEMA.nearest_name(name text, candidates text[])
+  returns text
+  language sql
+  immutable
+  parallel safe
+begin atomic
+  select near.candidate
+  from unnest(candidates) as c (candidate)
+  cross join lateral (select greatest(2, length(name) / 3) as edits) as most
+  cross join lateral (
+    select
+      c.candidate,
+      :SCHEMA.edit_distance(lower(left(name, 60)), lower(left(c.candidate, 60))) as distance
+    where abs(length(name) - length(c.candidate)) <= most.edits
+  ) as near
+  where near.distance <= most.edits
+  order by near.distance, near.candidate
+  limit 1;
+end;
+
+comment on function :SCHEMA.nearest_name(text, text[]) is 'The candidate that a mistyped name most likely meant; null where none is near.';
+--! EndIncluded enqueue/nearest_name.sql
+--! Included enqueue/notice_unknown_task.sql
+-- Once a transaction for the same name: whoever enqueues a thousand such jobs in a loop needs to be told once.
+create function :SCHEMA.notice_unknown_task(name text)
+  returns void
+  language plpgsql
+  volatile
+as $$
+declare
+  memory constant text := 'rouse.unknown_' || :SCHEMA.installation();
+  nearest text;
+begin
+  if name = current_setting(memory, true) then
+    return;
+  end if;
+  perform set_config(memory, name, true);
+  nearest := :SCHEMA.nearest_name(name, array(select t.name from :SCHEMA.task as t limit 500));
+  raise notice using
+    message = 'task "' || :SCHEMA.shorten(name) || '" is not known yet' || coalesce('; did you mean "' || nearest || '"?', ''),
+    hint = 'The job waits until a worker that knows the task has started.';
+end;
+$$;
+
+comment on function :SCHEMA.notice_unknown_task(text) is 'Tells an enqueuer that no worker has declared the task so far, with the nearest name that is known.';
+--! EndIncluded enqueue/notice_unknown_task.sql
+--! Included enqueue/task_defaults.sql
+create type :SCHEMA.task_default as (
+  name text,
+  known boolean,
+  queue text,
+  priority smallint,
+  delay interval,
+  payload_limit integer
+);
+
+comment on type :SCHEMA.task_default is 'What a job takes from its task where the enqueuer names nothing.';
+comment on column :SCHEMA.task_default.name is 'Name of the task; of its present one where it was found by a former name.';
+comment on column :SCHEMA.task_default.known is 'Whether it was declared.';
+comment on column :SCHEMA.task_default.queue is 'Queue of jobs that name none.';
+comment on column :SCHEMA.task_default.priority is 'Priority of jobs that name none.';
+comment on column :SCHEMA.task_default.delay is 'Delay of jobs that name neither delay nor run_at.';
+comment on column :SCHEMA.task_default.payload_limit is 'Largest payload, in bytes.';
+
+create function :SCHEMA.task_defaults(name text, internal boolean default false, tell boolean default true)
+  returns :SCHEMA.task_default
+  language plpgsql
+  volatile
+as $$
+declare
+  found_defaults :SCHEMA.task_default;
+begin
+  if starts_with(task_defaults.name, 'rouse.') and not internal then
+    perform :SCHEMA.check_task(task_defaults.name);
+  end if;
+
+  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit
+  into found_defaults
+  from :SCHEMA.setting as s, :SCHEMA.task as t
+  where t.name = task_defaults.name;
+  if found then
+    return found_defaults;
+  end if;
+
+  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit
+  into found_defaults
+  from :SCHEMA.setting as s, :SCHEMA.task as t
+  where task_defaults.name = any (t.aliases)
+  limit 1;
+  if found then
+    return found_defaults;
+  end if;
+
+  select :SCHEMA.check_name('task', task_defaults.name), false, 'default', 0::smallint, interval '0', s.payload_limit
+  into found_defaults
+  from :SCHEMA.setting as s;
+  if tell then
+    perform :SCHEMA.notice_unknown_task(task_defaults.name);
+  end if;
+  return found_defaults;
+end;
+$$;
+
+comment on function :SCHEMA.task_defaults(text, boolean, boolean) is 'Defaults of a task, found by its name or a former one; for an unknown task those of a task that says nothing, with a NOTICE unless tell is false. Tasks of Rouse itself, rouse.…, are refused unless Rouse asks: whoever may enqueue must not be able to start them.';
+--! EndIncluded enqueue/task_defaults.sql
+--! Included enqueue/enqueue.sql
+-- The key of a job is held by a unique index, never by a check: of any number of enqueuers one inserts, and
+-- each other one waits for its commit. The row that won is read in a new statement, because the snapshot of
+-- the insert may be older than it; where it has finished meanwhile the insert is tried again.
+create function :SCHEMA.enqueue(
+  task text,
+  payload jsonb default '{}',
+  queue text default null,
+  priority integer default null,
+  run_at timestamptz default null,
+  delay interval default null,
+  max_attempts integer default null,
+  unique_key text default null,
+  timeout interval default null,
+  tags text[] default null,
+  headers jsonb default null
+)
+  returns bigint
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  defaults :SCHEMA.task_default := :SCHEMA.task_defaults(enqueue.task);
+  as_of timestamptz := clock_timestamp();
+  due timestamptz := :SCHEMA.due_at(enqueue.run_at, enqueue.delay, defaults.delay, as_of);
+  job_id bigint;
+begin
+  perform :SCHEMA.check_payload(enqueue.payload, defaults.payload_limit);
+  perform :SCHEMA.check_priority(enqueue.priority);
+  perform :SCHEMA.check_max_attempts(enqueue.max_attempts);
+  perform :SCHEMA.check_timeout(enqueue.timeout);
+  perform :SCHEMA.check_headers(enqueue.headers);
+  if enqueue.queue is not null then
+    perform :SCHEMA.check_name('queue', enqueue.queue);
+  end if;
+  if enqueue.unique_key is not null then
+    perform :SCHEMA.check_name('unique_key', enqueue.unique_key, 400);
+  end if;
+
+  loop
+    insert into :SCHEMA.job (
+      task, payload, queue, priority, state, run_at, created_at,
+      max_attempts, unique_key, timeout, tags, headers
+    )
+    values (
+      defaults.name,
+      coalesce(enqueue.payload, '{}'),
+      coalesce(enqueue.queue, defaults.queue),
+      coalesce(enqueue.priority, defaults.priority),
+      case when due > as_of then 'scheduled' else 'ready' end,
+      due,
+      as_of,
+      enqueue.max_attempts,
+      enqueue.unique_key,
+      enqueue.timeout,
+      enqueue.tags,
+      enqueue.headers
+    )
+    on conflict (task, unique_key) where unique_key is not null do nothing
+    returning id into job_id;
+    exit when found;
+
+    select id
+    into job_id
+    from :SCHEMA.job
+    where task = defaults.name
+      and unique_key = enqueue.unique_key;
+    exit when found;
+  end loop;
+  return job_id;
+end;
+$$;
+
+comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, text, interval, text[], jsonb) is
+'Adds a job and returns its id. It runs after the commit, never after a rollback.
+  task          the task that handles it; a NOTICE where no worker has declared it yet
+  payload       its input, at most payload_limit bytes (table setting)
+  queue, priority, max_attempts, timeout   left out: as the task says
+  run_at        an instant; or
+  delay         a time from now
+  unique_key    while a job of the task with this key is live, its id is returned instead
+  tags          labels for people
+  headers       context that travels with the job, a JSON object';
+--! EndIncluded enqueue/enqueue.sql
+--! Included enqueue/check_objects.sql
+create function :SCHEMA.check_objects(given jsonb, kind text, key text, options text[])
+  returns void
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  bad record;
+begin
+  if given is null or jsonb_typeof(given) <> 'array' then
+    perform :SCHEMA.refuse(
+      format('%ss are %s, not a JSON array', kind, coalesce('a JSON ' || jsonb_typeof(given), 'null')),
+      format('Give an array of objects, such as [{"%s": "send_mail"}, …].', key)
+    );
+  end if;
+
+  select e.entry, e.n
+  into bad
+  from jsonb_array_elements(given) with ordinality as e (entry, n)
+  where jsonb_typeof(e.entry) <> 'object'
+     or jsonb_typeof(e.entry -> key) is distinct from 'string'
+  limit 1;
+  if found then
+    perform :SCHEMA.refuse(
+      format('%s %s of the array has no %s: %s', kind, bad.n, key, :SCHEMA.shorten(bad.entry::text)),
+      format('Each %s is an object with at least {"%s": name}.', kind, key)
+    );
+  end if;
+
+  select o.option, e.n
+  into bad
+  from jsonb_array_elements(given) with ordinality as e (entry, n)
+  cross join lateral jsonb_object_keys(e.entry) as o (option)
+  where o.option <> all (options)
+  limit 1;
+  if found then
+    perform :SCHEMA.refuse(
+      format(
+        '%s %s of the array has an unknown option "%s"%s',
+        kind,
+        bad.n,
+        :SCHEMA.shorten(bad.option),
+        coalesce('; did you mean "' || :SCHEMA.nearest_name(bad.option, options) || '"?', '')
+      ),
+      'Options are ' || array_to_string(options, ', ') || '.'
+    );
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.check_objects(jsonb, text, text, text[]) is 'Refuses what is not an array of objects that have this key and no other options, naming the object and the option.';
+--! EndIncluded enqueue/check_objects.sql
+--! Included enqueue/check_enqueue_many.sql
+create function :SCHEMA.check_enqueue_many(jobs jsonb)
+  returns void
+  language plpgsql
+  stable
+  parallel safe
+as $$
+begin
+  perform :SCHEMA.check_objects(jobs, 'job', 'task', array[
+    'task', 'payload', 'queue', 'priority', 'run_at', 'delay',
+    'max_attempts', 'unique_key', 'timeout', 'tags', 'headers'
+  ]);
+  perform
+  from jsonb_to_recordset(jobs) as j (
+    priority integer,
+    run_at timestamptz,
+    delay interval,
+    max_attempts integer,
+    timeout interval,
+    tags text[]
+  );
+exception
+  when data_exception then
+    if sqlstate = '22023' then
+      raise;
+    end if;
+    raise exception using
+      errcode = sqlstate,
+      message = sqlerrm,
+      hint = 'priority and max_attempts are whole numbers, run_at is a timestamp, delay and timeout are intervals, tags is an array of strings.';
+end;
+$$;
+
+comment on function :SCHEMA.check_enqueue_many(jsonb) is 'Refuses an array that enqueue_many could not read.';
+--! EndIncluded enqueue/check_enqueue_many.sql
+--! Included enqueue/enqueue_many.sql
+-- Ids are taken before the insert, so that each result is told from its place in the array even where a key
+-- made the insert skip a row. Keys are inserted in their order: two batches that share some wait for each
+-- other, and never in a circle.
+create function :SCHEMA.enqueue_many(jobs jsonb)
+  returns table (id bigint, created boolean)
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+  rows 100
+as $$
+#variable_conflict use_column
+declare
+  as_of timestamptz := clock_timestamp();
+  asked text[];
+  defaults :SCHEMA.task_default[];
+  ids bigint[];
+  inserted bigint;
+  entry record;
+begin
+  perform :SCHEMA.check_enqueue_many(jobs);
+  asked := array(
+    select distinct j.task
+    from jsonb_to_recordset(jobs) as j (task text)
+  );
+  defaults := array(
+    select :SCHEMA.task_defaults(a.name)
+    from unnest(asked) with ordinality as a (name, n)
+    order by a.n
+  );
+  ids := array(
+    select nextval(s.tableoid::regclass)
+    from :SCHEMA.job_id as s, generate_series(1, jsonb_array_length(jobs))
+  );
+
+  insert into :SCHEMA.job (
+    id, task, payload, queue, priority, state, run_at, created_at,
+    max_attempts, unique_key, timeout, tags, headers
+  )
+  select
+    ids[j.n],
+    d.name,
+    :SCHEMA.check_payload(coalesce(j.entry -> 'payload', '{}'), d.payload_limit),
+    case when j.queue is null then d.queue else :SCHEMA.check_name('queue', j.queue) end,
+    case when j.priority is null then d.priority else :SCHEMA.check_priority(j.priority) end,
+    case when due.at > as_of then 'scheduled' else 'ready' end,
+    due.at,
+    as_of,
+    case when j.max_attempts is not null then :SCHEMA.check_max_attempts(j.max_attempts) end,
+    case when j.unique_key is not null then :SCHEMA.check_name('unique_key', j.unique_key, 400) end,
+    case when j.timeout is not null then :SCHEMA.check_timeout(j.timeout) end,
+    j.tags,
+    case when j.headers is not null then :SCHEMA.check_headers(j.headers) end
+  from rows from (
+    jsonb_array_elements(jobs),
+    jsonb_to_recordset(jobs) as (
+      task text,
+      queue text,
+      priority integer,
+      run_at timestamptz,
+      delay interval,
+      max_attempts integer,
+      unique_key text,
+      timeout interval,
+      tags text[],
+      headers jsonb
+    )
+  ) with ordinality as j (
+    entry, task, queue, priority, run_at, delay, max_attempts, unique_key, timeout, tags, headers, n
+  )
+  join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit)
+    on d.asked = j.task
+  cross join lateral (
+    select case
+      when j.run_at is null and j.delay is null then as_of + d.delay
+      else :SCHEMA.due_at(j.run_at, j.delay, d.delay, as_of)
+    end as at
+  ) as due
+  order by j.unique_key, d.name, j.n
+  on conflict (task, unique_key) where unique_key is not null do nothing;
+  get diagnostics inserted = row_count;
+
+  if inserted = cardinality(ids) then
+    return query
+    select i.id, true
+    from unnest(ids) with ordinality as i (id, n)
+    order by i.n;
+    return;
+  end if;
+
+  for entry in
+    select ids[j.n] as own_id, d.name, j.options
+    from jsonb_array_elements(jobs) with ordinality as j (options, n)
+    join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit)
+      on d.asked = j.options ->> 'task'
+    order by j.n
+  loop
+    id := entry.own_id;
+    created := exists (select from :SCHEMA.job as k where k.id = entry.own_id);
+    if not created then
+      id := (
+        select k.id
+        from :SCHEMA.job as k
+        where k.task = entry.name
+          and k.unique_key = entry.options ->> 'unique_key'
+      );
+    end if;
+    -- The job that held the key has finished meanwhile.
+    if id is null then
+      select m.id, m.created
+      into id, created
+      from :SCHEMA.enqueue_many(jsonb_build_array(entry.options)) as m;
+    end if;
+    return next;
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.enqueue_many(jsonb) is
+'Adds many jobs in one statement: an array of objects with the options of enqueue() as keys, such as
+[{"task": "send_mail", "payload": {"to": 1}, "delay": "5 minutes"}, …].
+Returns for each, in the order of the array, its id and whether it is new; a key that is taken gives the id of
+the job that holds it and never fails the batch. A bad option refuses the whole array, naming it.';
+--! EndIncluded enqueue/enqueue_many.sql
+--! Included claim/claimed_job.sql
+create type :SCHEMA.claimed_job as (
+  id bigint,
+  lease uuid,
+  task text,
+  payload jsonb,
+  queue text,
+  priority smallint,
+  attempt smallint,
+  max_attempts smallint,
+  run_at timestamptz,
+  created_at timestamptz,
+  scheduled_for timestamptz,
+  timeout interval,
+  tags text[],
+  headers jsonb
+);
+
+comment on type :SCHEMA.claimed_job is 'A job as a worker receives it.';
+comment on column :SCHEMA.claimed_job.id is 'Identity of the job.';
+comment on column :SCHEMA.claimed_job.lease is 'Token of this attempt: complete_v1, fail_v1 and release_v1 take it.';
+comment on column :SCHEMA.claimed_job.task is 'Task that handles it.';
+comment on column :SCHEMA.claimed_job.payload is 'Input of the task.';
+comment on column :SCHEMA.claimed_job.queue is 'Queue it waited in.';
+comment on column :SCHEMA.claimed_job.priority is 'Its priority.';
+comment on column :SCHEMA.claimed_job.attempt is 'Number of this attempt, from 1.';
+comment on column :SCHEMA.claimed_job.max_attempts is 'Attempts before the job ends failed; null: as the task says.';
+comment on column :SCHEMA.claimed_job.run_at is 'When this attempt was due.';
+comment on column :SCHEMA.claimed_job.created_at is 'When the job was enqueued.';
+comment on column :SCHEMA.claimed_job.scheduled_for is 'Slot of the schedule that it serves.';
+comment on column :SCHEMA.claimed_job.timeout is 'Time this attempt may take; null: as the task says.';
+comment on column :SCHEMA.claimed_job.tags is 'Labels for people.';
+comment on column :SCHEMA.claimed_job.headers is 'Context that travels with the job.';
+--! EndIncluded claim/claimed_job.sql
+--! Included claim/promote.sql
+-- Rows are skipped where somebody holds them: a reschedule in an open transaction keeps nobody waiting.
+create function :SCHEMA.promote(as_of timestamptz default clock_timestamp(), most integer default 1000)
+  returns integer
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+as $$
+declare
+  woken record;
+  promoted integer := 0;
+begin
+  for woken in
+    with due as (
+      select id
+      from :SCHEMA.job
+      where state = 'scheduled'
+        and run_at <= as_of
+      order by run_at, id
+      limit most
+      for update skip locked
+    ),
+    moved as (
+      update :SCHEMA.job
+      set state = 'ready'
+      where id = any (array(select id from due))
+      returning queue
+    )
+    select queue, count(*) as jobs
+    from moved
+    group by queue
+  loop
+    promoted := promoted + woken.jobs::integer;
+    perform :SCHEMA.wake_queue(woken.queue);
+  end loop;
+  return promoted;
+end;
+$$;
+
+comment on function :SCHEMA.promote(timestamptz, integer) is 'Makes scheduled jobs that are due ready and wakes workers; returns how many. Claims do this by themselves.';
+--! EndIncluded claim/promote.sql
+--! Included claim/ready_queues.sql
+-- A loose index scan: one probe of the claim index for each queue, however many jobs wait in it.
+create function :SCHEMA.ready_queues()
+  returns text[]
+  language sql
+  stable
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+begin atomic
+  with recursive ready as (
+    (
+      select j.queue
+      from :SCHEMA.job as j
+      where j.state = 'ready'
+      order by j.queue
+      limit 1
+    )
+    union all
+    select (
+      select j.queue
+      from :SCHEMA.job as j
+      where j.state = 'ready'
+        and j.queue > r.queue
+      order by j.queue
+      limit 1
+    )
+    from ready as r
+    where r.queue is not null
+  )
+  select coalesce(array_agg(r.queue), '{}')
+  from ready as r
+  where r.queue is not null;
+end;
+
+comment on function :SCHEMA.ready_queues() is 'Names of the queues that have ready jobs.';
+--! EndIncluded claim/ready_queues.sql
+--! Included claim/open_queues.sql
+create function :SCHEMA.open_queues(queues text[])
+  returns setof text
+  language sql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select q.name
+  from unnest(coalesce(queues, :SCHEMA.ready_queues())) as q (name)
+  where not exists (
+    select
+    from :SCHEMA.queue as k
+    where k.name = q.name
+      and k.paused_at is not null
+  );
+end;
+
+comment on function :SCHEMA.open_queues(text[]) is 'Of these queues, or of all that have ready jobs, those that are not paused.';
+--! EndIncluded claim/open_queues.sql
+--! Included claim/claim.sql
+-- The token is random, not a counter: a claim may be lost in a crash of the server together with any counter,
+-- and a counter would then be handed out twice.
+--
+-- Settings leave one possible plan. The table empties and fills all day, so statistics of it mean nothing; an
+-- analyze at the wrong moment made claims 20 times slower.
+create function :SCHEMA.claim(worker integer, queues text[], tasks text[], most integer, as_of timestamptz)
+  returns setof :SCHEMA.claimed_job
+  language plpgsql
+  volatile
+  rows 100
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+  set enable_sort = off
+  set enable_incremental_sort = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  token uuid := gen_random_uuid();
+  open_queues text[];
+  share record;
+  picked bigint[] := array[]::bigint[];
+begin
+  -- Jobs of a worker that was given up would be its own again only until the next sweep.
+  if not exists (select from :SCHEMA.worker as w where w.id = claim.worker) then
+    return;
+  end if;
+  open_queues := array(select :SCHEMA.open_queues(queues));
+
+  -- Which share of the batch each queue has is decided by a look that locks nothing; the rows are then locked
+  -- queue by queue. Where another worker was faster, the lock passes on to the next rows of the same queue, and what
+  -- is missing in the end is filled from any queue that has more.
+  for share in
+    select h.queue, count(*) as jobs
+    from (
+      select j.queue
+      from unnest(open_queues) as q (name)
+      cross join lateral (
+        select queue, priority, run_at, id
+        from :SCHEMA.job
+        where state = 'ready'
+          and queue = q.name
+          and (tasks is null or task = any (tasks))
+        order by priority desc, run_at, id
+        limit most
+      ) as j
+      order by j.priority desc, j.run_at, j.id
+      limit most
+    ) as h
+    where cardinality(open_queues) > 1
+    group by h.queue
+    union all
+    select q.name, most
+    from unnest(open_queues) as q (name)
+  loop
+    exit when cardinality(picked) >= most;
+    picked := picked || array(
+      select id
+      from :SCHEMA.job
+      where state = 'ready'
+        and queue = share.queue
+        and (tasks is null or task = any (tasks))
+        and id <> all (picked)
+      order by priority desc, run_at, id
+      limit least(share.jobs, most - cardinality(picked))
+      for update skip locked
+    );
+  end loop;
+
+  return query
+  with claimed as (
+    update :SCHEMA.job
+    set
+      state = 'running',
+      attempt = least(attempt, 32766) + 1,
+      lease = token,
+      worker_id = claim.worker,
+      started_at = as_of
+    where id = any (picked)
+    returning
+      id, lease, task, payload, queue, priority, attempt, max_attempts,
+      run_at, created_at, scheduled_for, timeout, tags, headers
+  )
+  select *
+  from claimed
+  order by priority desc, run_at, id;
+end;
+$$;
+
+comment on function :SCHEMA.claim(integer, text[], text[], integer, timestamptz) is 'Hands up to that many ready jobs to a worker, by priority, due time and id, under a fresh lease.';
+--! EndIncluded claim/claim.sql
+--! Included claim/claim_v1.sql
+create function :SCHEMA.claim_v1(
+  worker integer,
+  queues text[] default null,
+  tasks text[] default null,
+  most integer default 1,
+  as_of timestamptz default clock_timestamp()
+)
+  returns setof :SCHEMA.claimed_job
+  language plpgsql
+  volatile
+  security definer
+  rows 100
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if most is null or most < 0 then
+    perform :SCHEMA.refuse(
+      format('most is %s', coalesce(most::text, 'null')),
+      'Give the number of jobs that the worker can take now.'
+    );
+  end if;
+  if not exists (select from :SCHEMA.worker as w where w.id = claim_v1.worker) then
+    perform :SCHEMA.refuse(
+      format('worker %s is not registered', coalesce(worker::text, 'null')),
+      'Give the id that register_v1 returned. A worker that was silent for too long is given up and registers again.'
+    );
+  end if;
+  perform :SCHEMA.tick_if_due(as_of);
+  perform :SCHEMA.promote(as_of);
+  return query
+  select *
+  from :SCHEMA.claim(worker, queues, tasks, most, as_of);
+end;
+$$;
+
+comment on function :SCHEMA.claim_v1(integer, text[], text[], integer, timestamptz) is
+'Worker protocol: takes up to `most` ready jobs, by priority, due time and id.
+  worker   the id that register_v1 gave
+  queues   queues to serve, paused ones are left alone; null: all
+  tasks    tasks that this worker knows; null: all
+Each job carries a lease: complete_v1, fail_v1 and release_v1 take it and refuse any other.';
+--! EndIncluded claim/claim_v1.sql
+--! Included claim/next_look.sql
+-- The look at ready rows locks nothing. A row that is due and was not claimed is held by a transaction that may
+-- roll back, and then nobody would tell: the worker has to look again by itself.
+create function :SCHEMA.next_look(
+  queues text[],
+  tasks text[],
+  as_of timestamptz,
+  out ready boolean,
+  out wait_ms double precision
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+as $$
+begin
+  ready := exists (
+    select
+    from :SCHEMA.open_queues(queues) as q (name)
+    cross join lateral (
+      select
+      from :SCHEMA.job as j
+      where j.state = 'ready'
+        and j.queue = q.name
+        and (tasks is null or j.task = any (tasks))
+      order by j.queue, j.priority desc, j.run_at, j.id
+      limit 1
+    ) as l
+  ) or exists (
+    select
+    from :SCHEMA.job as j
+    where j.state = 'scheduled'
+      and j.run_at <= as_of
+  ) or exists (
+    select
+    from :SCHEMA.schedule as s
+    where s.enabled
+      and s.next_run_at <= as_of
+  );
+  wait_ms := (
+    select greatest(0, extract(epoch from next.at - clock_timestamp())::double precision * 1000)
+    from (
+      select least(
+        (
+          select j.run_at
+          from :SCHEMA.job as j
+          where j.state = 'scheduled'
+            and j.run_at > as_of
+          order by j.run_at, j.id
+          limit 1
+        ),
+        (
+          select s.next_run_at
+          from :SCHEMA.schedule as s
+          where s.enabled
+            and s.next_run_at > as_of
+          order by s.next_run_at
+          limit 1
+        )
+      ) as at
+    ) as next
+    -- Not 0, which greatest makes of null: a worker would look again and again.
+    where next.at is not null
+  );
+end;
+$$;
+
+comment on function :SCHEMA.next_look(text[], text[], timestamptz) is 'When a worker that took what it could at that instant has to look again: whether jobs or schedules were due that it could not lock, and the milliseconds to the next due time of either (null: none).';
+--! EndIncluded claim/next_look.sql
+--! Included maintain/drop_on.sql
+-- Rounded up, so that few partitions serve any retention: to a day, beyond ten days to a Monday, beyond ten
+-- weeks to the first of a month. The day after the last one that must be kept, since a day has 24 hours of rows.
+create function :SCHEMA.drop_on(finished_at timestamptz, keep interval)
+  returns date
+  language sql
+  immutable
+  parallel safe
+return case
+  when keep <= interval '10 days' then ((finished_at at time zone 'UTC') + keep)::date + 1
+  when keep <= interval '10 weeks' then pg_catalog.date_trunc('week', (finished_at at time zone 'UTC') + keep)::date + 7
+  else (pg_catalog.date_trunc('month', (finished_at at time zone 'UTC') + least(keep, interval '1000 years')) + interval '1 month')::date
+end;
+
+comment on function :SCHEMA.drop_on(timestamptz, interval) is 'The day from which a job that finished then may be dropped, in UTC.';
+--! EndIncluded maintain/drop_on.sql
+--! Included finish/task_policy.sql
+create function :SCHEMA.task_policy(name text)
+  returns :SCHEMA.task
+  language plpgsql
+  stable
+  parallel safe
+as $$
+declare
+  policy :SCHEMA.task;
+begin
+  select *
+  into policy
+  from :SCHEMA.task as t
+  where t.name = task_policy.name;
+  if not found then
+    select *
+    into policy
+    from :SCHEMA.task as t
+    where task_policy.name = any (t.aliases)
+    limit 1;
+  end if;
+  if not found then
+    -- What the column defaults of the table say, for a task that nobody has declared.
+    policy.name := task_policy.name;
+    policy.max_attempts := 10;
+    policy.backoff := 'exponential';
+    policy.backoff_base := interval '5 seconds';
+    policy.backoff_cap := interval '1 hour';
+    policy.jitter := 0.2;
+    policy.keep_succeeded := interval '1 day';
+    policy.keep_failed := interval '30 days';
+  end if;
+  return policy;
+end;
+$$;
+
+comment on function :SCHEMA.task_policy(text) is 'The row of a task, found by its name or a former one; the defaults for a task that nobody has declared.';
+--! EndIncluded finish/task_policy.sql
+--! Included finish/backoff.sql
+-- Reckoned in seconds as floating point and bounded before it becomes an interval: neither the thousandth attempt
+-- of a job nor a cap of infinity may overflow.
+create function :SCHEMA.backoff(policy :SCHEMA.task, attempt integer, dice double precision default random())
+  returns interval
+  language sql
+  volatile
+return pg_catalog.make_interval(
+  secs => (1 + policy.jitter * (2 * dice - 1)) * greatest(
+    0,
+    least(
+      extract(epoch from policy.backoff_cap)::double precision,
+      extract(epoch from interval '100 years')::double precision,
+      case policy.backoff
+        when 'list' then extract(epoch from policy.backoff_list[least(attempt, cardinality(policy.backoff_list))])
+        else extract(epoch from policy.backoff_base)
+      end::double precision
+      * case policy.backoff
+        when 'linear' then attempt
+        when 'exponential' then power(2, least(attempt - 1, 100))
+        else 1
+      end
+    )
+  )
+);
+
+comment on function :SCHEMA.backoff(:SCHEMA.task, integer, double precision) is 'How long to wait after that attempt failed: the backoff of the task, at most its cap (and 100 years), varied by its jitter; dice from 0 to 1 chooses where in that range.';
+--! EndIncluded finish/backoff.sql
+--! Included finish/archive_job.sql
+create function :SCHEMA.archive_job(
+  job :SCHEMA.job,
+  state text,
+  keep interval,
+  result jsonb default null,
+  finished_at timestamptz default clock_timestamp()
+)
+  returns void
+  language sql
+  volatile
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  insert into :SCHEMA.archive (
+    id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
+    task, queue, state, payload, result, unique_key, coalesce_key, timeout, scheduled_for, tags, headers
+  )
+  select
+    job.id, job.run_at, job.created_at, job.started_at, finished_at, job.worker_id,
+    :SCHEMA.drop_on(finished_at, keep), job.priority, job.attempt, job.max_attempts,
+    job.task, job.queue, state, job.payload, result, job.unique_key, job.coalesce_key, job.timeout,
+    job.scheduled_for, job.tags, job.headers
+  where keep > interval '0';
+end;
+
+comment on function :SCHEMA.archive_job(:SCHEMA.job, text, interval, jsonb, timestamptz) is 'Files a finished job, unless nothing of it is to be kept.';
+--! EndIncluded finish/archive_job.sql
+--! Included finish/own_job.sql
+create function :SCHEMA.own_job(id bigint, lease uuid, wait boolean)
+  returns :SCHEMA.job
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  own :SCHEMA.job;
+begin
+  if wait then
+    select j.*
+    into own
+    from :SCHEMA.job as j
+    where j.id = own_job.id
+      and j.lease = own_job.lease
+    for update;
+  else
+    select j.*
+    into own
+    from :SCHEMA.job as j
+    where j.id = own_job.id
+      and j.lease = own_job.lease
+    for update skip locked;
+  end if;
+  return own;
+end;
+$$;
+
+comment on function :SCHEMA.own_job(bigint, uuid, boolean) is 'The fence that every finishing call passes: locks and returns the job if the lease is still its own; otherwise all is null, and not_own() says why.';
+--! EndIncluded finish/own_job.sql
+--! Included finish/not_own.sql
+-- In a new snapshot: whoever held the row may have ended it meanwhile.
+create function :SCHEMA.not_own(id bigint, lease uuid)
+  returns text
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  return case
+    when exists (
+      select
+      from :SCHEMA.job as j
+      where j.id = not_own.id
+        and j.lease = not_own.lease
+    ) then 'busy'
+    else 'stale'
+  end;
+end;
+$$;
+
+comment on function :SCHEMA.not_own(bigint, uuid) is 'Why own_job() returned nothing: stale, or busy where another transaction holds the row.';
+--! EndIncluded finish/not_own.sql
+--! Included finish/complete_many_v1.sql
+-- Rows are locked in the order of their ids, like everywhere, and a row that somebody else holds is skipped and
+-- reported as busy: one open transaction never holds up a batch.
+create function :SCHEMA.complete_many_v1(ids bigint[], leases uuid[], results jsonb default '{}')
+  returns table (id bigint, outcome text)
+  language plpgsql
+  volatile
+  security definer
+  rows 1
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+  set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+  done bigint[];
+begin
+  with locked as materialized (
+    select id, lease
+    from :SCHEMA.job
+    where id = any (ids)
+    order by id
+    for update skip locked
+  ),
+  own as (
+    select l.id
+    from locked as l
+    join unnest(ids, leases) as g (id, lease)
+      on g.id = l.id
+     and g.lease = l.lease
+  ),
+  deleted as (
+    delete from :SCHEMA.job
+    where id = any (array(select id from own))
+    returning *
+  ),
+  -- Once a task, not once a job; materialized, since the planner would push the condition on keep below distinct.
+  kept as materialized (
+    select d.task, (:SCHEMA.task_policy(d.task)).keep_succeeded as keep, clock_timestamp() as at
+    from (select distinct task from deleted) as d
+  ),
+  archived as (
+    insert into :SCHEMA.archive (
+      id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
+      task, queue, state, payload, result, unique_key, coalesce_key, timeout, scheduled_for, tags, headers
+    )
+    select
+      d.id, d.run_at, d.created_at, d.started_at, k.at, d.worker_id,
+      :SCHEMA.drop_on(k.at, k.keep), d.priority, d.attempt, d.max_attempts,
+      d.task, d.queue, 'succeeded', d.payload, results -> d.id::text, d.unique_key, d.coalesce_key,
+      d.timeout, d.scheduled_for, d.tags, d.headers
+    from deleted as d
+    join kept as k on k.task = d.task
+    where k.keep > interval '0'
+  )
+  select array_agg(d.id)
+  into done
+  from deleted as d;
+
+  if cardinality(done) = cardinality(ids) then
+    return;
+  end if;
+  return query
+  select g.id, :SCHEMA.not_own(g.id, g.lease)
+  from unnest(ids, leases) as g (id, lease)
+  where g.id <> all (coalesce(done, '{}'));
+end;
+$$;
+
+comment on function :SCHEMA.complete_many_v1(bigint[], uuid[], jsonb) is
+'Worker protocol: finishes attempts that succeeded, each named by its job and the lease it was claimed under.
+results is an object from job id to what the task returned. Returns only the jobs that were not finished:
+  stale   the lease is no longer the job''s: the attempt has been given to somebody else, or the job is gone
+  busy    another transaction holds the row, if only for a moment: try again';
+--! EndIncluded finish/complete_many_v1.sql
+--! Included finish/complete_v1.sql
+create function :SCHEMA.complete_v1(job bigint, lease uuid, result jsonb default null)
+  returns text
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  own :SCHEMA.job;
+begin
+  own := :SCHEMA.own_job(complete_v1.job, complete_v1.lease, true);
+  if own.id is null then
+    return :SCHEMA.not_own(complete_v1.job, complete_v1.lease);
+  end if;
+
+  delete from :SCHEMA.job as j
+  where j.id = complete_v1.job;
+  perform :SCHEMA.archive_job(
+    own,
+    'succeeded',
+    (:SCHEMA.task_policy(own.task)).keep_succeeded,
+    complete_v1.result
+  );
+  return 'succeeded';
+end;
+$$;
+
+comment on function :SCHEMA.complete_v1(bigint, uuid, jsonb) is
+'Worker protocol: finishes an attempt that succeeded. Called in the transaction that holds the effects of the job, both commit together.
+Returns succeeded; or stale: the lease is no longer the job''s, so roll back.';
+--! EndIncluded finish/complete_v1.sql
+--! Included finish/put_back.sql
+create function :SCHEMA.put_back(id bigint, run_at timestamptz, attempt integer)
+  returns text
+  language sql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+begin atomic
+  update :SCHEMA.job as j
+  set
+    state = case when put_back.run_at > clock_timestamp() then 'scheduled' else 'ready' end,
+    run_at = put_back.run_at,
+    attempt = put_back.attempt,
+    lease = null,
+    worker_id = null,
+    started_at = null
+  where j.id = put_back.id
+  returning j.state;
+end;
+
+comment on function :SCHEMA.put_back(bigint, timestamptz, integer) is 'Takes a running job from its worker; returns whether it is scheduled or ready now. A trigger of the due time wakes workers.';
+--! EndIncluded finish/put_back.sql
+--! Included finish/give_back.sql
+-- Of the jobs under a coalescing key only one waits, the newest: an older attempt that would have to wait again ends
+-- instead. Whether there is a newer one may hang on a transaction of the application that is still open, and a worker
+-- waits for none of these: then it is busy, and tried again.
+create function :SCHEMA.give_back(job :SCHEMA.job, run_at timestamptz, attempt integer, wait boolean)
+  returns text
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  outcome text;
+  newer bigint;
+  patience text := current_setting('lock_timeout');
+begin
+  if job.coalesce_key is null then
+    return :SCHEMA.put_back(job.id, run_at, attempt);
+  end if;
+
+  begin
+    if not wait then
+      perform set_config('lock_timeout', '1ms', true);
+    end if;
+    outcome := :SCHEMA.put_back(job.id, run_at, attempt);
+    perform set_config('lock_timeout', patience, true);
+    return outcome;
+  exception
+    when lock_not_available then
+      return 'busy';
+    when unique_violation then
+      select j.id
+      into newer
+      from :SCHEMA.job as j
+      where j.task = job.task
+        and j.coalesce_key = job.coalesce_key
+        and j.state <> 'running';
+      delete from :SCHEMA.job as j
+      where j.id = job.id;
+      perform :SCHEMA.archive_job(
+        job,
+        'cancelled',
+        (:SCHEMA.task_policy(job.task)).keep_failed,
+        jsonb_build_object('superseded_by', newer)
+      );
+      return 'cancelled';
+  end;
+end;
+$$;
+
+comment on function :SCHEMA.give_back(:SCHEMA.job, timestamptz, integer, boolean) is 'Lets a running job, which the caller has locked, wait again. Returns scheduled or ready; cancelled where a newer job waits under its coalescing key; busy where an open transaction may be adding one and the caller does not wait for it.';
+--! EndIncluded finish/give_back.sql
+--! Included finish/fail_v1.sql
+-- A retried job stands in line by its new due time: it does not push ahead of jobs that came meanwhile.
+create function :SCHEMA.fail_v1(
+  job bigint,
+  lease uuid,
+  error jsonb,
+  retry boolean default true,
+  retry_at timestamptz default null,
+  wait boolean default true
+)
+  returns text
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  as_of timestamptz := clock_timestamp();
+  own :SCHEMA.job;
+  policy :SCHEMA.task;
+  ends boolean;
+  outcome text;
+begin
+  if not isfinite(fail_v1.retry_at) then
+    perform :SCHEMA.refuse(
+      format('retry_at is %s', fail_v1.retry_at),
+      'Give an instant, or retry => false for a job that should not run again.'
+    );
+  end if;
+  own := :SCHEMA.own_job(fail_v1.job, fail_v1.lease, fail_v1.wait);
+  if own.id is null then
+    return :SCHEMA.not_own(fail_v1.job, fail_v1.lease);
+  end if;
+  policy := :SCHEMA.task_policy(own.task);
+
+  ends := not coalesce(retry, true) or own.attempt >= coalesce(own.max_attempts, policy.max_attempts);
+  if not ends then
+    outcome := :SCHEMA.give_back(
+      own,
+      coalesce(fail_v1.retry_at, as_of + :SCHEMA.backoff(policy, own.attempt)),
+      own.attempt,
+      fail_v1.wait
+    );
+    if outcome = 'busy' then
+      return outcome;
+    end if;
+  end if;
+
+  insert into :SCHEMA.attempt_error (job_id, failed_at, drop_on, worker_id, attempt, message, detail)
+  values (
+    own.id,
+    as_of,
+    :SCHEMA.drop_on(as_of, greatest(policy.keep_failed, interval '1 day')),
+    own.worker_id,
+    own.attempt,
+    coalesce(
+      case jsonb_typeof(error)
+        when 'object' then error ->> 'message'
+        when 'string' then error #>> '{}'
+        else error::text
+      end,
+      'unknown error'
+    ),
+    case jsonb_typeof(error) when 'object' then nullif(error - 'message', '{}') end
+  );
+
+  if ends then
+    delete from :SCHEMA.job
+    where id = fail_v1.job;
+    if policy.keep_failed = interval '0' then
+      delete from :SCHEMA.attempt_error
+      where job_id = fail_v1.job;
+    end if;
+    perform :SCHEMA.archive_job(own, 'failed', policy.keep_failed, null, as_of);
+    return 'failed';
+  end if;
+  return outcome;
+end;
+$$;
+
+comment on function :SCHEMA.fail_v1(bigint, uuid, jsonb, boolean, timestamptz, boolean) is
+'Worker protocol: ends an attempt that failed. The task''s retry policy says when the next one is due.
+  error      {"message": …} with any further keys, or a plain JSON string
+  retry      false: the job ends failed whatever attempts are left
+  retry_at   the instant of the next attempt; left out: the backoff of the task
+  wait       false: return busy where another transaction holds the row, instead of waiting for it
+Returns the state of the job now (scheduled, ready or failed; cancelled where a newer job waits under its coalescing key), or stale, or busy.';
+--! EndIncluded finish/fail_v1.sql
+--! Included finish/release_v1.sql
+create function :SCHEMA.release_v1(job bigint, lease uuid, wait boolean default true)
+  returns text
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  own :SCHEMA.job;
+begin
+  own := :SCHEMA.own_job(release_v1.job, release_v1.lease, release_v1.wait);
+  if own.id is null then
+    return :SCHEMA.not_own(release_v1.job, release_v1.lease);
+  end if;
+
+  return :SCHEMA.give_back(own, own.run_at, greatest(own.attempt, 1) - 1, release_v1.wait);
+end;
+$$;
+
+comment on function :SCHEMA.release_v1(bigint, uuid, boolean) is
+'Worker protocol: gives a job back that was not run to its end, as a worker does when it stops. The attempt does not count.
+Returns the state of the job now (ready; cancelled where a newer job waits under its coalescing key), or stale, or busy (only where wait is false and another transaction holds the row).';
+--! EndIncluded finish/release_v1.sql
+--! Included claim/exchange_v1.sql
+-- One round trip: what is finished goes in, what is next comes out. Finishing commits as the server is
+-- configured. A call that only claims does not wait for the disk: where a crash of the server loses it, the job
+-- is simply still ready, and the lost lease fences whoever held it. A slot that fired must not be lost so: its job may
+-- be running by then.
+create function :SCHEMA.exchange_v1(
+  worker integer,
+  queues text[],
+  tasks text[],
+  most integer,
+  completed bigint[] default '{}',
+  leases uuid[] default '{}',
+  results jsonb default '{}',
+  failures jsonb default '[]',
+  releases jsonb default '[]',
+  as_of timestamptz default clock_timestamp()
+)
+  returns table (
+    outcome text,
+    id bigint,
+    lease uuid,
+    task text,
+    payload jsonb,
+    queue text,
+    priority smallint,
+    attempt smallint,
+    max_attempts smallint,
+    run_at timestamptz,
+    created_at timestamptz,
+    scheduled_for timestamptz,
+    timeout interval,
+    tags text[],
+    headers jsonb,
+    wait_ms double precision
+  )
+  language plpgsql
+  volatile
+  security definer
+  rows 100
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  promotion constant integer := 1000;
+  promoted integer;
+  claimed integer;
+  look record;
+begin
+  if not :SCHEMA.tick_if_due(as_of) and cardinality(completed) = 0 and failures = '[]' and releases = '[]' then
+    perform set_config('synchronous_commit', 'off', true);
+  end if;
+
+  if cardinality(completed) > 0 then
+    for outcome, id in
+      select c.outcome, c.id
+      from :SCHEMA.complete_many_v1(completed, leases, results) as c
+    loop
+      return next;
+    end loop;
+  end if;
+
+  for outcome, id in
+    select
+      :SCHEMA.fail_v1(f.id, f.lease, f.error, f.retry, coalesce(f.retry_at, clock_timestamp() + f.retry_in), false),
+      f.id
+    from jsonb_to_recordset(failures) as f (
+      id bigint, lease uuid, error jsonb, retry boolean, retry_at timestamptz, retry_in interval
+    )
+    order by f.id
+  loop
+    return next;
+  end loop;
+
+  for outcome, id in
+    select :SCHEMA.release_v1(r.id, r.lease, false), r.id
+    from jsonb_to_recordset(releases) as r (id bigint, lease uuid)
+    order by r.id
+  loop
+    return next;
+  end loop;
+
+  if most > 0 then
+    promoted := :SCHEMA.promote(as_of, promotion);
+    return query
+    select
+      'claimed', c.id, c.lease, c.task, c.payload, c.queue, c.priority, c.attempt, c.max_attempts,
+      c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision
+    from :SCHEMA.claim(worker, queues, tasks, most, as_of) as c;
+    get diagnostics claimed = row_count;
+  end if;
+
+  if claimed < most or most = 0 then
+    select l.ready, l.wait_ms
+    into look
+    from :SCHEMA.next_look(queues, tasks, as_of) as l;
+    outcome := case when look.ready then 'look_again' else 'sleep' end;
+    id := null;
+    wait_ms := case when promoted = promotion then 0 else look.wait_ms end;
+    return next;
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint[], uuid[], jsonb, jsonb, jsonb, timestamptz) is
+'Worker protocol: finishes, fails and releases attempts and claims up to `most` new ones in one call.
+  completed, leases, results   as in complete_many_v1
+  failures   array of {"id", "lease", "error", "retry", "retry_at"}, as in fail_v1; "retry_in" is an interval from now
+  releases   array of {"id", "lease"}, as in release_v1
+Rows by their outcome:
+  claimed      a job to run
+  stale, busy  of a job that could not be finished, failed or released: see complete_many_v1
+  scheduled, ready, failed, cancelled   where a failed or released job is now
+  sleep        no more work; the next job is due in wait_ms (null: none is)
+  look_again   due jobs are left that another transaction holds: look again within half a second, or in wait_ms
+A worker that is no longer registered gets no jobs; beat_v1 tells it.
+To be called in a transaction of its own: a call that only claims lets its transaction commit asynchronously.';
+--! EndIncluded claim/exchange_v1.sql
+--! Included maintain/make_partition.sql
+-- The columns that ANALYZE must not sample (see the table job) say so in the parent; LIKE does not copy that.
+create function :SCHEMA.make_partition(house name, parent name, fallback name, partition name, day date)
+  returns void
+  language plpgsql
+  volatile
+as $$
+declare
+  unsampled name;
+begin
+  execute format('create table %I.%I (like %I.%I including all)', house, partition, house, parent);
+  execute format('revoke all on %I.%I from public', house, partition);
+  execute format('revoke all on type %I.%I from public', house, partition);
+  for unsampled in
+    select a.attname
+    from pg_attribute as a
+    where a.attrelid = format('%I.%I', house, parent)::regclass
+      and a.attnum > 0
+      and a.attstattarget = 0
+  loop
+    execute format('alter table %I.%I alter column %I set statistics 0', house, partition, unsampled);
+  end loop;
+  execute format(
+    'with moved as (delete from %I.%I where drop_on = %L returning *) insert into %I.%I select * from moved',
+    house, fallback, day, house, partition
+  );
+  execute format(
+    'alter table %I.%I attach partition %I.%I for values from (%L) to (%L)',
+    house, parent, house, partition, day, day + 1
+  );
+end;
+$$;
+
+comment on function :SCHEMA.make_partition(name, name, name, name, date) is 'Makes one partition, with the rows of its day that the default partition has caught.';
+--! EndIncluded maintain/make_partition.sql
+--! Included maintain/wanted_partitions.sql
+create function :SCHEMA.wanted_partitions(as_of timestamptz, days integer default 3)
+  returns table (house name, parent name, fallback name, partition name, day date)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select distinct
+    n.nspname,
+    p.relname,
+    (p.relname || '_default')::name,
+    (p.relname || '_' || to_char(d.day, 'YYYYMMDD'))::name,
+    d.day
+  from pg_class as p
+  join pg_namespace as n on n.oid = p.relnamespace
+  cross join (
+    select t.keep_succeeded from :SCHEMA.task as t
+    union
+    select greatest(t.keep_failed, interval '1 day') from :SCHEMA.task as t
+    union
+    values (interval '1 day'), (interval '7 days'), (interval '30 days')
+  ) as k (keep)
+  cross join generate_series(0, days) as ahead
+  cross join lateral (
+    select :SCHEMA.drop_on(as_of + ahead * interval '24 hours', k.keep)
+  ) as d (day)
+  where p.relnamespace = :SCHEMA.installation()
+    and p.relkind = 'p'
+    and not exists (
+      select
+      from pg_class as c
+      where c.relnamespace = p.relnamespace
+        and c.relname = p.relname || '_' || to_char(d.day, 'YYYYMMDD')
+    )
+  order by d.day;
+end;
+
+comment on function :SCHEMA.wanted_partitions(timestamptz, integer) is 'Partitions that jobs finishing until so many days from then will need and that are not there.';
+--! EndIncluded maintain/wanted_partitions.sql
+--! Included maintain/make_partitions.sql
+-- A partition is made apart and then attached: CREATE … PARTITION OF takes an exclusive lock on the whole table,
+-- and every finish would wait behind it while it waits for one pg_dump. Days are made three ahead, so that
+-- midnight never finds one missing, and only those that some task's retention leads to.
+create function :SCHEMA.make_partitions(as_of timestamptz default clock_timestamp())
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '50ms'
+as $$
+declare
+  wanted record;
+  made integer := 0;
+begin
+  -- One session at a time; another one has nothing to add.
+  if not pg_try_advisory_xact_lock(:SCHEMA.installation()::integer, 0) then
+    return 0;
+  end if;
+
+  for wanted in
+    select w.*
+    from :SCHEMA.wanted_partitions(as_of) as w
+    order by w.day
+  loop
+    begin
+      perform :SCHEMA.make_partition(wanted.house, wanted.parent, wanted.fallback, wanted.partition, wanted.day);
+      made := made + 1;
+    exception
+      -- The default partition has just caught a row of this day, or another session has made the partition where our
+      -- snapshot is too old to show it: there are days left to try again.
+      when check_violation or duplicate_table then
+        null;
+      -- Somebody reads the default partition. To wait again for the next day would keep other readers waiting.
+      when lock_not_available then
+        exit;
+    end;
+  end loop;
+  return made;
+end;
+$$;
+
+comment on function :SCHEMA.make_partitions(timestamptz) is 'Makes the partitions that jobs finishing in the next three days will need; returns how many.';
+--! EndIncluded maintain/make_partitions.sql
+--! Included maintain/drop_partitions.sql
+create function :SCHEMA.drop_partitions(as_of timestamptz default clock_timestamp())
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '50ms'
+as $$
+declare
+  today constant date := (as_of at time zone 'UTC')::date;
+  past record;
+  dropped integer := 0;
+begin
+  if not pg_try_advisory_xact_lock(:SCHEMA.installation()::integer, 0) then
+    return 0;
+  end if;
+
+  -- What a default partition caught and nobody moved has no partition to drop.
+  for past in
+    select n.nspname as house, p.relname || '_default' as fallback
+    from pg_class as p
+    join pg_namespace as n on n.oid = p.relnamespace
+    where p.relnamespace = :SCHEMA.installation()
+      and p.relkind = 'p'
+    order by p.relname
+  loop
+    execute format('delete from %I.%I where drop_on <= %L', past.house, past.fallback, today);
+  end loop;
+
+  for past in
+    select n.nspname as house, c.relname as partition
+    from pg_class as p
+    join pg_namespace as n on n.oid = p.relnamespace
+    join pg_inherits as i on i.inhparent = p.oid
+    join pg_class as c on c.oid = i.inhrelid
+    where p.relnamespace = :SCHEMA.installation()
+      and p.relkind = 'p'
+      and c.relname ~ '_[0-9]{8}$'
+      and right(c.relname, 8)::date <= today
+    order by c.relname
+  loop
+    begin
+      execute format('drop table %I.%I', past.house, past.partition);
+      dropped := dropped + 1;
+    exception
+      -- Somebody reads the table. Finishes waited behind this for 50 ms; the next round tries again.
+      when lock_not_available then
+        exit;
+    end;
+  end loop;
+  return dropped;
+exception
+  when lock_not_available then
+    return 0;
+end;
+$$;
+
+comment on function :SCHEMA.drop_partitions(timestamptz) is 'Drops the partitions of finished jobs, and their errors, whose retention has passed; returns how many.';
+--! EndIncluded maintain/drop_partitions.sql
+--! Included maintain/drop_stale.sql
+create function :SCHEMA.drop_stale(as_of timestamptz default clock_timestamp())
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from :SCHEMA.broadcast
+  where published_at < as_of - interval '10 minutes';
+  delete from :SCHEMA.watch_error
+  where failed_at < as_of - interval '7 days';
+end;
+$$;
+
+comment on function :SCHEMA.drop_stale(timestamptz) is 'Removes live messages that every listener has had, and old errors of watches.';
+--! EndIncluded maintain/drop_stale.sql
+--! Included maintain/maintain.sql
+create function :SCHEMA.maintain()
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform :SCHEMA.make_partitions();
+  perform :SCHEMA.drop_partitions();
+  perform :SCHEMA.drop_stale();
+end;
+$$;
+
+comment on function :SCHEMA.maintain() is 'Housekeeping: makes the partitions of the coming days, drops those that have passed, and removes stale messages. Every worker calls it now and then; without a worker any client may, in a transaction of its own.';
+
+select :SCHEMA.make_partitions();
+--! EndIncluded maintain/maintain.sql
+--! Included maintain/use_shard.sql
+create function :SCHEMA.use_shard(shard integer)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  ids regclass;
+  is_used boolean;
+begin
+  if use_shard.shard is null or use_shard.shard not between 0 and 511 then
+    perform :SCHEMA.refuse(
+      format('shard %s is out of range', coalesce(use_shard.shard::text, 'null')),
+      'Servers are numbered from 0 to 511.'
+    );
+  end if;
+  if exists (select from :SCHEMA.setting as s where s.shard = use_shard.shard) then
+    return;
+  end if;
+
+  select s.tableoid::regclass, s.is_called
+  into ids, is_used
+  from :SCHEMA.job_id as s;
+  if is_used then
+    raise exception using
+      errcode = 'object_not_in_prerequisite_state',
+      message = 'this installation has given out job ids already, so its shard can no longer change',
+      hint = 'Choose the shard when migrating into an empty schema.';
+  end if;
+
+  execute format(
+    'alter sequence %s minvalue %s maxvalue %s start %s restart',
+    ids,
+    greatest(use_shard.shard * 2::numeric ^ 44, 1)::bigint,
+    ((use_shard.shard + 1) * 2::numeric ^ 44 - 1)::bigint,
+    greatest(use_shard.shard * 2::numeric ^ 44, 1)::bigint
+  );
+  update :SCHEMA.setting
+  set shard = use_shard.shard;
+end;
+$$;
+
+comment on function :SCHEMA.use_shard(integer) is 'Makes this server number n of several: its job ids run from n * 2^44. Only before the first job.';
+--! EndIncluded maintain/use_shard.sql
+--! Included control/running_jobs.sql
+-- Without an order, which its callers give: order by id could be planned as a walk along the primary key.
+create function :SCHEMA.running_jobs(worker integer)
+  returns table (id bigint, lease uuid)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  return query
+  select j.id, j.lease
+  from :SCHEMA.job as j
+  where j.state = 'running'
+    and j.worker_id = running_jobs.worker;
+end;
+$$;
+
+comment on function :SCHEMA.running_jobs(integer) is 'What a worker runs, in no order.';
+--! EndIncluded control/running_jobs.sql
+--! Included control/is_copy.sql
+create function :SCHEMA.is_copy()
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select (s.home_database, s.home_table) is distinct from (d.oid, s.tableoid)
+  from :SCHEMA.setting as s
+  cross join pg_database as d
+  where d.datname = current_database();
+end;
+
+comment on function :SCHEMA.is_copy() is 'Whether this database is a restored dump of another one, or was made with it as a template. A copy of the server''s files cannot be told from the original.';
+--! EndIncluded control/is_copy.sql
+--! Included control/confirm_copy.sql
+create function :SCHEMA.confirm_copy()
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  was_copy constant boolean := :SCHEMA.is_copy();
+begin
+  update :SCHEMA.setting as s
+  set
+    home_database = (select d.oid from pg_database as d where d.datname = current_database()),
+    home_table = s.tableoid
+  where was_copy;
+  return was_copy;
+end;
+$$;
+
+comment on function :SCHEMA.confirm_copy() is 'Lets workers run on this copy of a database: from now on this is where the installation is at home. Look first at what its jobs and schedules would do: they are those of the original. Returns whether it was a copy.';
+--! EndIncluded control/confirm_copy.sql
+--! Included control/register_v1.sql
+create function :SCHEMA.register_v1(
+  name text,
+  host text default null,
+  pid integer default null,
+  version text default null,
+  queues text[] default null,
+  tasks text[] default null,
+  concurrency integer default null
+)
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  worker_id integer;
+begin
+  if :SCHEMA.is_copy() then
+    raise exception using
+      errcode = 'object_not_in_prerequisite_state',
+      message = format('the database "%s" is a copy: it was restored or made from a template, and its jobs are those of the original', current_database()),
+      hint = 'No worker starts on it, so that a copy sends no mail. If its jobs are to run here: rouse doctor --confirm-copy, or select confirm_copy() in Rouse''s schema.';
+  end if;
+
+  insert into :SCHEMA.worker (name, host, pid, version, queues, tasks, concurrency)
+  values (
+    :SCHEMA.check_name('worker', register_v1.name),
+    register_v1.host, register_v1.pid, register_v1.version,
+    register_v1.queues, register_v1.tasks, register_v1.concurrency
+  )
+  returning id
+  into worker_id;
+  return worker_id;
+end;
+$$;
+
+comment on function :SCHEMA.register_v1(text, text, integer, text, text[], text[], integer) is 'Worker protocol: enters a worker and returns its id, which claims and beats take. queues and tasks null: all. Refused on a copy of a database that nobody has confirmed.';
+--! EndIncluded control/register_v1.sql
+--! Included control/hold_v1.sql
+-- Where a former session of the worker still has the lock, which the server may find dead at any moment, its end
+-- says nothing about the worker: until this one has the lock, only the lease counts.
+create function :SCHEMA.hold_v1(worker integer)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  held boolean;
+begin
+  -- A host that vanishes sends no farewell: have the server look for it, and end the session, within seconds.
+  perform
+    set_config('tcp_keepalives_idle', '5', false),
+    set_config('tcp_keepalives_interval', '3', false),
+    set_config('tcp_keepalives_count', '3', false);
+  held := pg_try_advisory_lock(:SCHEMA.installation()::integer, worker);
+  update :SCHEMA.worker as w
+  set
+    holds_lock = held,
+    lost_at = null,
+    beats = w.beats + 1,
+    beat_at = clock_timestamp()
+  where w.id = hold_v1.worker;
+  return held;
+end;
+$$;
+
+comment on function :SCHEMA.hold_v1(integer) is 'Worker protocol: binds the life of a worker to this session. Where the session ends and no new one holds the worker within about 2 seconds of that being noticed, its jobs go to others. Returns false where a former session of the worker is not gone yet: call it again at the next beat. Without it only the lease tells that a worker died.';
+--! EndIncluded control/hold_v1.sql
+--! Included maintain/server_settled.sql
+create function :SCHEMA.server_settled(as_of timestamptz default clock_timestamp())
+  returns boolean
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  first_beat timestamptz;
+begin
+  select r.first_beat_at
+  into first_beat
+  from :SCHEMA.server_run as r
+  where r.started_at = pg_postmaster_start_time();
+  if found then
+    return first_beat < as_of - interval '10 seconds';
+  end if;
+
+  delete from :SCHEMA.server_run;
+  insert into :SCHEMA.server_run (started_at, first_beat_at)
+  values (pg_postmaster_start_time(), as_of)
+  on conflict do nothing;
+  return false;
+end;
+$$;
+
+comment on function :SCHEMA.server_settled(timestamptz) is 'Whether workers have had the time to come back since the server started: until 10 seconds after the first of them, a missing lock says nothing.';
+--! EndIncluded maintain/server_settled.sql
+--! Included maintain/hand_over.sql
+-- In an order of their own: where one of them kills its workers, those that stood beside it are not taken along each
+-- time. Rows that somebody holds locked are left for the next sweep.
+create function :SCHEMA.hand_over(worker integer, name text, as_of timestamptz)
+  returns integer
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  lost record;
+  ended text;
+  handed_over integer := 0;
+begin
+  for lost in
+    select r.id, r.lease
+    from :SCHEMA.running_jobs(hand_over.worker) as r
+    order by r.id
+  loop
+    ended := :SCHEMA.fail_v1(
+      lost.id,
+      lost.lease,
+      jsonb_build_object('message', format('worker "%s" died or vanished during this attempt', name), 'code', 'worker_lost'),
+      retry_at => as_of - random() * interval '1 second',
+      wait => false
+    );
+    if ended not in ('stale', 'busy') then
+      handed_over := handed_over + 1;
+    end if;
+  end loop;
+  return handed_over;
+end;
+$$;
+
+comment on function :SCHEMA.hand_over(integer, text, timestamptz) is 'Makes the jobs of a dead worker ready for others at once, the lost attempt counted; returns how many.';
+--! EndIncluded maintain/hand_over.sql
+--! Included maintain/release_orphans.sql
+-- A worker that was given up may have claimed once more before it knew, and a call that its client had given up may
+-- have been carried out after all: nobody would ever sweep for the worker of such a job. A loose index scan finds
+-- them: one probe for each worker that runs something.
+create function :SCHEMA.release_orphans()
+  returns integer
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+as $$
+declare
+  orphan record;
+  released integer := 0;
+begin
+  for orphan in
+    with recursive holder as (
+      (
+        select j.worker_id
+        from :SCHEMA.job as j
+        where j.state = 'running'
+        order by j.worker_id
+        limit 1
+      )
+      union all
+      select (
+        select j.worker_id
+        from :SCHEMA.job as j
+        where j.state = 'running'
+          and j.worker_id > h.worker_id
+        order by j.worker_id
+        limit 1
+      )
+      from holder as h
+      where h.worker_id is not null
+    ),
+    gone as materialized (
+      select h.worker_id
+      from holder as h
+      left join :SCHEMA.worker as w on w.id = h.worker_id
+      where h.worker_id is not null
+        and w.id is null
+    )
+    select j.id, j.lease
+    from gone as g
+    cross join lateral (
+      select o.id, o.lease
+      from :SCHEMA.job as o
+      where o.state = 'running'
+        and o.worker_id = g.worker_id
+      for update skip locked
+    ) as j
+  loop
+    perform :SCHEMA.release_v1(orphan.id, orphan.lease);
+    released := released + 1;
+  end loop;
+  return released;
+end;
+$$;
+
+comment on function :SCHEMA.release_orphans() is 'Gives back the jobs that run in the name of a worker that there is no longer, their attempts uncounted; returns how many.';
+--! EndIncluded maintain/release_orphans.sql
+--! Included maintain/sweep.sql
+-- A worker is dead when its session lock has been missing for 1.9 s, time enough for one that only lost its
+-- connection to come back: the server ends the session of a process that dies at once, and beats, which are 2 s apart
+-- where anything runs, notice that. Where most locks vanish together it is not the workers that died, and they have
+-- 10 s. A worker is also dead when its beat counter has not moved for a lease on the clock of whoever suspects it,
+-- which is how a frozen or vanished host is noticed and which no jump of the server's clock can fake.
+create function :SCHEMA.sweep(suspects jsonb default '[]', as_of timestamptz default clock_timestamp())
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+declare
+  settled boolean;
+  held bigint[];
+  grace interval;
+  dead record;
+  handed_over integer := 0;
+begin
+  -- One sweeper at a time; another one would find the same.
+  if not pg_try_advisory_xact_lock(:SCHEMA.installation()::integer, -1) then
+    return 0;
+  end if;
+
+  settled := :SCHEMA.server_settled(as_of);
+  held := array(
+    select l.objid::bigint
+    from pg_locks as l
+    where l.locktype = 'advisory'
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+      and l.classid = :SCHEMA.installation()
+      and l.objsubid = 2
+      and l.granted
+  );
+  update :SCHEMA.worker as w
+  set lost_at = case when w.lost_at is null then as_of end
+  where w.id in (
+    select k.id
+    from :SCHEMA.worker as k
+    where k.holds_lock
+      and (k.lost_at is not null) <> (settled and k.id <> all (held))
+    for update skip locked
+  );
+  select
+    case
+      when count(*) filter (where w.lost_at is not null) > greatest(2, count(*) / 2) then interval '10 seconds'
+      else interval '1.9 seconds'
+    end
+  into grace
+  from :SCHEMA.worker as w
+  where w.holds_lock;
+
+  for dead in
+    select w.id, w.name
+    from :SCHEMA.worker as w
+    where w.holds_lock
+      and w.lost_at < as_of - grace
+      or exists (
+        select
+        from jsonb_to_recordset(suspects) as s (id integer, beats bigint)
+        where s.id = w.id
+          and s.beats = w.beats
+      )
+    order by w.id
+    for update of w skip locked
+  loop
+    handed_over := handed_over + :SCHEMA.hand_over(dead.id, dead.name, as_of);
+    -- A job that somebody holds locked keeps the worker's row, and with it the next sweep, for its sake.
+    delete from :SCHEMA.worker as w
+    where w.id = dead.id
+      and not exists (
+        select
+        from :SCHEMA.job as j
+        where j.state = 'running'
+          and j.worker_id = dead.id
+      );
+  end loop;
+  return handed_over + :SCHEMA.release_orphans();
+end;
+$$;
+
+comment on function :SCHEMA.sweep(jsonb, timestamptz) is 'Hands the jobs of dead workers to others, the lost attempt counted; returns how many. Part of every beat. suspects: workers whose beat counter did not move for a lease, as {"id", "beats"}.';
+--! EndIncluded maintain/sweep.sql
+--! Included control/beat_v1.sql
+create function :SCHEMA.beat_v1(
+  worker integer,
+  suspects jsonb default '[]',
+  stuck integer default 0,
+  out known boolean,
+  out ready boolean,
+  out wait_ms double precision,
+  out busy boolean,
+  out long_held bigint,
+  out lease_ms double precision,
+  out peers jsonb,
+  out trouble text
+)
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+declare
+  own record;
+begin
+  update :SCHEMA.worker as w
+  set
+    beats = w.beats + 1,
+    beat_at = clock_timestamp(),
+    stuck = beat_v1.stuck
+  where w.id = beat_v1.worker
+  returning w.queues, w.tasks
+  into own;
+  known := found;
+  if not known then
+    return;
+  end if;
+
+  -- One job that cannot be handed over, or one schedule that cannot fire, must not take away the sign of life of
+  -- every worker.
+  begin
+    perform :SCHEMA.sweep(suspects);
+  exception
+    when others then
+      trouble := sqlerrm;
+  end;
+  begin
+    -- Here too, so that slots are on time while the handlers of every worker compute.
+    perform :SCHEMA.tick_if_due(clock_timestamp());
+    perform :SCHEMA.promote();
+  exception
+    when others then
+      trouble := coalesce(trouble || '; ', '') || sqlerrm;
+  end;
+  select l.ready, l.wait_ms
+  into ready, wait_ms
+  from :SCHEMA.next_look(own.queues, own.tasks, clock_timestamp()) as l;
+  busy := exists (
+    select
+    from :SCHEMA.job as j
+    where j.state = 'running'
+  );
+  select count(*)
+  into long_held
+  from :SCHEMA.job as j
+  where j.state = 'running'
+    and j.worker_id = beat_v1.worker
+    and j.started_at < clock_timestamp() - interval '10 seconds';
+  select extract(epoch from s.lease)::double precision * 1000
+  into lease_ms
+  from :SCHEMA.setting as s;
+  select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'beats', w.beats)), '[]')
+  into peers
+  from :SCHEMA.worker as w
+  where w.id <> beat_v1.worker;
+  perform pg_notify(:SCHEMA.channel(), json_build_object('probe', worker)::text);
+end;
+$$;
+
+comment on function :SCHEMA.beat_v1(integer, jsonb, integer) is
+'Worker protocol: a sign of life, every 4 seconds, every 2 while anything runs anywhere. It sweeps up after dead workers, looks whether a wake was missed, and notifies {"probe": worker}, so that a worker that does not hear itself knows that its listener is dead.
+  suspects   workers whose beat counter did not move for a lease on the caller''s own clock, as {"id", "beats"}
+  stuck      slots held by handlers that go on though their attempt has ended
+  known      false: the worker was given up and its jobs went to others; register again
+  ready      there is work for it now
+  wait_ms    milliseconds to the next due time; null: none
+  busy       a job is running somewhere
+  long_held  jobs that have run in its name for more than 10 seconds; where it knows of fewer, reconcile_v1
+  lease_ms   the lease
+  peers      the other workers with their beat counters, to suspect them next time
+  trouble    what failed of sweeping and of firing schedules; null: nothing did';
+--! EndIncluded control/beat_v1.sql
+--! Included control/stopping_v1.sql
+create function :SCHEMA.stopping_v1(worker integer)
+  returns void
+  language sql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  update :SCHEMA.worker as w
+  set stopping_at = coalesce(w.stopping_at, pg_catalog.clock_timestamp())
+  where w.id = stopping_v1.worker;
+end;
+
+comment on function :SCHEMA.stopping_v1(integer) is 'Worker protocol: says that a worker takes no new jobs and waits for those it runs, for people who look at the view workers.';
+--! EndIncluded control/stopping_v1.sql
+--! Included control/polls_v1.sql
+create function :SCHEMA.polls_v1(worker integer, polls boolean default true)
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update :SCHEMA.worker as w
+  set polls_since = case when polls then clock_timestamp() end
+  where w.id = polls_v1.worker
+    and (w.polls_since is not null) <> polls;
+end;
+$$;
+
+comment on function :SCHEMA.polls_v1(integer, boolean) is 'Worker protocol: tells that the worker hears no notification, as behind a pooler in transaction mode, and looks for jobs every second instead; or that it hears again.';
+--! EndIncluded control/polls_v1.sql
+--! Included control/deregister_v1.sql
+create function :SCHEMA.deregister_v1(worker integer)
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  own record;
+  released integer := 0;
+begin
+  for own in
+    select r.id, r.lease
+    from :SCHEMA.running_jobs(deregister_v1.worker) as r
+    order by r.id
+  loop
+    if :SCHEMA.release_v1(own.id, own.lease) = 'ready' then
+      released := released + 1;
+    end if;
+  end loop;
+  delete from :SCHEMA.worker
+  where id = deregister_v1.worker;
+  return released;
+end;
+$$;
+
+comment on function :SCHEMA.deregister_v1(integer) is 'Worker protocol: removes a worker that stops and gives back what it still holds, its attempts uncounted; returns how many jobs that were.';
+--! EndIncluded control/deregister_v1.sql
+--! Included control/reconcile_v1.sql
+create function :SCHEMA.reconcile_v1(worker integer, held bigint[])
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  unknown record;
+  released integer := 0;
+begin
+  for unknown in
+    select r.id, r.lease
+    from :SCHEMA.running_jobs(reconcile_v1.worker) as r
+    where r.id <> all (held)
+    order by r.id
+  loop
+    if :SCHEMA.release_v1(unknown.id, unknown.lease, false) = 'ready' then
+      released := released + 1;
+    end if;
+  end loop;
+  return released;
+end;
+$$;
+
+comment on function :SCHEMA.reconcile_v1(integer, bigint[]) is 'Worker protocol: after an answer was lost with its connection, gives back the jobs that were claimed in it: all that run in the worker''s name but the ones it knows of. Returns how many. Not while an exchange of that worker is under way.';
+--! EndIncluded control/reconcile_v1.sql
+--! Included control/declare_tasks_v1.sql
+-- Only what changed is written: twenty workers that start together do not rewrite a table that every enqueue reads.
+create function :SCHEMA.declare_tasks_v1(declarations jsonb)
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  changed integer;
+  rule text;
+begin
+  perform :SCHEMA.check_objects(declarations, 'task', 'name', array[
+    'name', 'queue', 'priority', 'delay', 'max_attempts', 'backoff', 'backoff_base', 'backoff_cap', 'backoff_list',
+    'jitter', 'timeout', 'keep_succeeded', 'keep_failed', 'payload_schema', 'aliases'
+  ]);
+  insert into :SCHEMA.task as t (
+    name, queue, priority, delay, max_attempts, backoff, backoff_base, backoff_cap, backoff_list, jitter,
+    timeout, keep_succeeded, keep_failed, payload_schema, aliases
+  )
+  select
+    :SCHEMA.check_name('task', d.name),
+    coalesce(d.queue, 'default'),
+    coalesce(:SCHEMA.check_priority(d.priority), 0),
+    coalesce(d.delay, interval '0'),
+    coalesce(:SCHEMA.check_max_attempts(d.max_attempts), 10),
+    coalesce(d.backoff, 'exponential'),
+    coalesce(d.backoff_base, interval '5 seconds'),
+    coalesce(d.backoff_cap, interval '1 hour'),
+    d.backoff_list,
+    coalesce(d.jitter, 0.2),
+    :SCHEMA.check_timeout(d.timeout),
+    coalesce(d.keep_succeeded, interval '1 day'),
+    coalesce(d.keep_failed, interval '30 days'),
+    d.payload_schema,
+    coalesce(d.aliases, '{}')
+  from jsonb_to_recordset(declarations) as d (
+    name text,
+    queue text,
+    priority integer,
+    delay interval,
+    max_attempts integer,
+    backoff text,
+    backoff_base interval,
+    backoff_cap interval,
+    backoff_list interval[],
+    jitter real,
+    timeout interval,
+    keep_succeeded interval,
+    keep_failed interval,
+    payload_schema jsonb,
+    aliases text[]
+  )
+  order by d.name
+  on conflict (name) do update
+  set
+    queue = excluded.queue,
+    priority = excluded.priority,
+    delay = excluded.delay,
+    max_attempts = excluded.max_attempts,
+    backoff = excluded.backoff,
+    backoff_base = excluded.backoff_base,
+    backoff_cap = excluded.backoff_cap,
+    backoff_list = excluded.backoff_list,
+    jitter = excluded.jitter,
+    timeout = excluded.timeout,
+    keep_succeeded = excluded.keep_succeeded,
+    keep_failed = excluded.keep_failed,
+    payload_schema = excluded.payload_schema,
+    aliases = excluded.aliases,
+    declared_at = excluded.declared_at
+  where (
+      t.queue, t.priority, t.delay, t.max_attempts, t.backoff, t.backoff_base, t.backoff_cap, t.backoff_list,
+      t.jitter, t.timeout, t.keep_succeeded, t.keep_failed, t.payload_schema, t.aliases
+    ) is distinct from (
+      excluded.queue, excluded.priority, excluded.delay, excluded.max_attempts, excluded.backoff,
+      excluded.backoff_base, excluded.backoff_cap, excluded.backoff_list, excluded.jitter, excluded.timeout,
+      excluded.keep_succeeded, excluded.keep_failed, excluded.payload_schema, excluded.aliases
+    );
+  get diagnostics changed = row_count;
+  if changed > 0 then
+    perform :SCHEMA.make_partitions();
+  end if;
+  return changed;
+exception
+  when check_violation then
+    -- Each constraint is named by what it demands.
+    get stacked diagnostics rule = constraint_name;
+    raise exception using
+      errcode = 'invalid_parameter_value',
+      message = format('a task does not keep the rule "%s"', replace(substr(rule, 6), '_', ' ')),
+      hint = 'Correct that option where the task is defined.';
+  when cardinality_violation then
+    raise exception using
+      errcode = 'invalid_parameter_value',
+      message = 'two tasks of the array have the same name',
+      hint = 'Declare each task once.';
+end;
+$$;
+
+comment on function :SCHEMA.declare_tasks_v1(jsonb) is 'Worker protocol: enters or updates tasks, an array of objects whose keys are columns of the table task; returns how many changed. Tasks that are not named stay as they are.';
+--! EndIncluded control/declare_tasks_v1.sql
+--! Included schedule/cron_refuse.sql
+create function :SCHEMA.cron_refuse(field text, problem text)
+  returns text
+  language sql
+  immutable
+  parallel safe
+begin atomic
+  select :SCHEMA.refuse(
+    field || ': ' || problem,
+    case field
+      when 'second' then 'A second is 0 to 59; lists (0,30), ranges (0-29), steps (*/5) and * are allowed.'
+      when 'minute' then 'A minute is 0 to 59; lists (0,30), ranges (0-29), steps (*/5) and * are allowed.'
+      when 'hour' then 'An hour is 0 to 23; lists (8,20), ranges (9-17), steps (*/6) and * are allowed.'
+      when 'day of month' then 'A day of month is 1 to 31, or L for the last one; lists (1,15), ranges (1-7), steps (*/2), * and ? are allowed.'
+      when 'month' then 'A month is 1 to 12 or jan to dec; lists (1,7), ranges (jun-aug), steps (*/3) and * are allowed.'
+      when 'day of week' then 'A day of week is 0 to 7 (0 and 7 are Sunday) or sun to sat, 5L for the last Friday of the month, 1#2 for the second Monday; lists (1,3), ranges (mon-fri), steps (*/2), * and ? are allowed.'
+      when 'macro' then 'Macros are @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly. An interval is written without one: every 5 seconds.'
+      when 'interval' then 'Write an interval of at least 1 second as PostgreSQL reads it, without a minus: every 5 seconds, every 1h30m, every 2 days, every 1 month.'
+      when 'time' then 'Write a single time as in at 2026-12-01 10:00, with seconds if they matter, and with an offset (Z, +02:00) unless it is in the time zone of the schedule.'
+      else 'Write minute, hour, day of month, month and day of week, with seconds before them where wanted; or a macro such as @daily, or "every 5 seconds", or "at 2026-12-01 10:00".'
+    end
+  );
+end;
+
+comment on function :SCHEMA.cron_refuse(text, text) is 'Raises the error (22023) about a field of a spec, with what that field allows as its hint.';
+--! EndIncluded schedule/cron_refuse.sql
+--! Included schedule/low_bit.sql
+create function :SCHEMA.low_bit(bits bigint)
+  returns integer
+  language sql
+  immutable
+  parallel safe
+return pg_catalog.bit_count(((bits & -bits) - 1)::bit(64))::integer;
+
+comment on function :SCHEMA.low_bit(bigint) is 'Internal: the number of the lowest bit that is set.';
+--! EndIncluded schedule/low_bit.sql
+--! Included schedule/cron_day.sql
+create function :SCHEMA.cron_day(spec :SCHEMA.cron_spec, since date)
+  returns date
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  day integer := date_part('day', since);
+  month integer := date_part('month', since);
+  first date := since - (day - 1);
+  length integer;
+  weekday integer;
+  week bigint;
+  weeks bigint;
+  by_week bigint;
+  days bigint;
+  later bigint;
+begin
+  -- After 400 years the calendar repeats, weekdays included.
+  while first <= since + 146097 loop
+    if (spec.months >> month) & 1 = 1 then
+      length := (first + interval '1 month')::date - first;
+      weekday := date_part('dow', first);
+
+      -- The bitmap of weekdays holds seven groups of seven: every week, the first to fifth, the last.
+      by_week := 0;
+      weeks := spec.weekdays;
+      for nth in 0..6 loop
+        exit when weeks = 0;
+        week := weeks & 127;
+        -- Turned so that bit 0 is the weekday of day 1, then repeated from bit 1 on: 270549121 has bits 0, 7, 14, 21 and 28.
+        week := ((((week >> weekday) | (week << (7 - weekday))) & 127) * 270549121) << 1;
+        by_week := by_week | (
+          week & case nth
+            when 0 then -1
+            when 6 then 127::bigint << (length - 6)
+            else 127::bigint << (7 * nth - 6)
+          end
+        );
+        weeks := weeks >> 7;
+      end loop;
+
+      days := (spec.days & ~1::bigint) | ((spec.days & 1) << length);
+      days := case when spec.either_day then days | by_week else days & by_week end;
+      days := days & ((1::bigint << (length + 1)) - (1::bigint << day));
+      if days <> 0 then
+        return first + :SCHEMA.low_bit(days) - 1;
+      end if;
+    end if;
+
+    later := spec.months & (-1::bigint << (month + 1));
+    length := case when later <> 0 then :SCHEMA.low_bit(later) else 12 + :SCHEMA.low_bit(spec.months) end - month;
+    first := first + make_interval(months => length);
+    month := (month + length - 1) % 12 + 1;
+    day := 1;
+  end loop;
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.cron_day(:SCHEMA.cron_spec, date) is 'Internal: the first day from since on that a cron spec matches, null where there is none.';
+--! EndIncluded schedule/cron_day.sql
+--! Included schedule/cron_slot.sql
+create function :SCHEMA.cron_slot(spec :SCHEMA.cron_spec, since timestamp)
+  returns timestamp
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  today constant date := since::date;
+  clock integer := date_part('epoch', since - today);
+  hour constant integer := clock / 3600;
+  minute constant integer := clock / 60 % 60;
+  second constant integer := clock % 60;
+  hours constant bigint := spec.hours & (-1::bigint << (hour + 1));
+  minutes constant bigint := spec.minutes & (-1::bigint << (minute + 1));
+  seconds constant bigint := spec.seconds & (-1::bigint << second);
+  day date;
+begin
+  clock := case
+    when (spec.hours >> hour) & (spec.minutes >> minute) & 1 = 1 and seconds <> 0 then
+      hour * 3600 + minute * 60 + :SCHEMA.low_bit(seconds)
+    when (spec.hours >> hour) & 1 = 1 and minutes <> 0 then
+      hour * 3600 + :SCHEMA.low_bit(minutes) * 60 + :SCHEMA.low_bit(spec.seconds)
+    when hours <> 0 then
+      :SCHEMA.low_bit(hours) * 3600 + :SCHEMA.low_bit(spec.minutes) * 60 + :SCHEMA.low_bit(spec.seconds)
+  end;
+  day := :SCHEMA.cron_day(spec, case when clock is null then today + 1 else today end);
+  if day <> today then
+    clock := :SCHEMA.low_bit(spec.hours) * 3600 + :SCHEMA.low_bit(spec.minutes) * 60 + :SCHEMA.low_bit(spec.seconds);
+  end if;
+  return day + make_interval(secs => clock);
+end;
+$$;
+
+comment on function :SCHEMA.cron_slot(:SCHEMA.cron_spec, timestamp) is 'Internal: the first local time from since on (a whole second) that a cron spec matches, null where there is none.';
+--! EndIncluded schedule/cron_slot.sql
+--! Included schedule/clock_change.sql
+create function :SCHEMA.clock_change(timezone text, since timestamptz, until timestamptz)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  -- A day holds one change at most: in tzdata 2025b no two are closer than 95 hours (Freetown, 1939).
+  low timestamptz := since;
+  high timestamptz := until;
+  middle timestamptz;
+  low_local constant timestamp := since at time zone timezone;
+begin
+  if (until at time zone timezone) - low_local = until - since then
+    return null;
+  end if;
+  while high - low > interval '1 second' loop
+    middle := low + make_interval(secs => trunc(date_part('epoch', high - low) / 2));
+    if (middle at time zone timezone) - low_local = middle - since then
+      low := middle;
+    else
+      high := middle;
+    end if;
+  end loop;
+  return high;
+end;
+$$;
+
+comment on function :SCHEMA.clock_change(text, timestamptz, timestamptz) is 'Internal: the instant after since and up to until (whole seconds, a day apart at most) at which the clocks of a zone change, null where they do not.';
+--! EndIncluded schedule/clock_change.sql
+--! Included schedule/local_instant.sql
+create function :SCHEMA.local_instant(clock timestamp, timezone text)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  -- In a gap PostgreSQL goes on with the offset before it, in an overlap it takes the second pass: a change lies in the day before.
+  at constant timestamptz := clock at time zone timezone;
+  change timestamptz;
+  change_from timestamp;
+  change_to timestamp;
+begin
+  if at at time zone timezone = clock and clock - ((at - interval '24 hours') at time zone timezone) = interval '24 hours' then
+    return at;
+  end if;
+  change := :SCHEMA.clock_change(timezone, date_trunc('second', at) - interval '24 hours', date_trunc('second', at));
+  change_to := change at time zone timezone;
+  change_from := ((change - interval '1 second') at time zone timezone) + interval '1 second';
+  return case
+    when clock < change_from then change - (change_from - clock)
+    when clock >= change_to then change + (clock - change_to)
+    when change_to - change_from <= interval '3 hours' then change
+  end;
+end;
+$$;
+
+comment on function :SCHEMA.local_instant(timestamp, text) is 'Internal: the instant of a local time; the first of two, or the first after a gap. Null in a gap of more than 3 hours: a day that a zone left out.';
+--! EndIncluded schedule/local_instant.sql
+--! Included schedule/cron_parse_number.sql
+create function :SCHEMA.cron_parse_number(field text, word text, low integer, high integer)
+  returns integer
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  number integer := case
+    when word ~ '^[0-9]{1,9}$' then word::integer
+    when field = 'day of week' then array_position('{sun,mon,tue,wed,thu,fri,sat}', word) - 1
+    when field = 'month' then array_position('{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}', word)
+  end;
+begin
+  if number is null and word !~ '^[0-9]' then
+    perform :SCHEMA.cron_refuse(field, format('the name "%s" is not known', :SCHEMA.shorten(word)));
+  elsif number is null or number not between low and high then
+    perform :SCHEMA.cron_refuse(field, format('%s is not within %s to %s', :SCHEMA.shorten(word), low, high));
+  end if;
+  return number;
+end;
+$$;
+
+comment on function :SCHEMA.cron_parse_number(text, text, integer, integer) is 'Internal: the number that a word of a cron field stands for, a name (mon, jan) included.';
+--! EndIncluded schedule/cron_parse_number.sql
+--! Included schedule/cron_parse_field.sql
+create function :SCHEMA.cron_parse_field(field text, value text, low integer, high integer)
+  returns bigint
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  weekday constant boolean := field = 'day of week';
+  item text;
+  range text;
+  every text;
+  first integer;
+  last integer;
+  step integer;
+  bits bigint;
+  result bigint := 0;
+begin
+  if value = '?' and field in ('day of month', 'day of week') then
+    value := '*';
+  end if;
+
+  -- Items are split, not captured: a regular expression with capturing groups takes 40 µs, all of these together two.
+  foreach item in array string_to_array(value, ',') loop
+    if field = 'day of month' and item in ('l', '$') then
+      result := result | 1;
+      continue;
+    elsif weekday and item ~ '[l#]' then
+      if item !~ '^([0-9]+|[a-z]{3})(l|#[1-5])$' then
+        perform :SCHEMA.cron_refuse(
+          field,
+          format('"%s" is neither a last day (5L) nor a first to fifth one (1#2)', :SCHEMA.shorten(item))
+        );
+      end if;
+      first := :SCHEMA.cron_parse_number(field, rtrim(split_part(item, '#', 1), 'l'), low, high) % 7;
+      result := result | (1::bigint << (first + 7 * coalesce(nullif(split_part(item, '#', 2), '')::integer, 6)));
+      continue;
+    elsif item !~ '^([*]|([0-9]+|[a-z]+)(-([0-9]+|[a-z]+))?)(/[0-9]+)?$' then
+      perform :SCHEMA.cron_refuse(
+        field,
+        case when item = '' then 'an element is empty' else format('"%s" cannot be read', :SCHEMA.shorten(item)) end
+      );
+    end if;
+
+    range := split_part(item, '/', 1);
+    every := split_part(item, '/', 2);
+    if range = '*' then
+      first := low;
+      last := high;
+    else
+      first := :SCHEMA.cron_parse_number(field, split_part(range, '-', 1), low, high);
+      last := case
+        when range like '%-%' then :SCHEMA.cron_parse_number(field, split_part(range, '-', 2), low, high)
+        when every = '' then first
+        else high
+      end;
+      if weekday and range like '%-sun' then
+        last := 7;
+        first := case when range = 'sun-sun' then 7 else first end;
+      end if;
+      if first > last then
+        perform :SCHEMA.cron_refuse(field, format('the range "%s" runs backwards', :SCHEMA.shorten(item)));
+      end if;
+    end if;
+
+    step := case when every = '' then 1 when length(every) < 9 then every::integer else 99999999 end;
+    if step = 0 then
+      perform :SCHEMA.cron_refuse(field, format('the step of "%s" is 0', :SCHEMA.shorten(item)));
+    elsif step > high - low + 1 then
+      perform :SCHEMA.cron_refuse(
+        field,
+        format('the step of "%s" is longer than the field, in which steps start anew', :SCHEMA.shorten(item))
+      );
+    end if;
+
+    -- Each turn doubles the number of bits set: six turns fill any field.
+    bits := 1::bigint << first;
+    while first + step <= last loop
+      bits := bits | (bits << step);
+      step := 2 * step;
+    end loop;
+    bits := bits & ((1::bigint << (last + 1)) - 1);
+    result := result | case when weekday then (bits | (bits >> 7)) & 127 else bits end;
+  end loop;
+  return result;
+end;
+$$;
+
+comment on function :SCHEMA.cron_parse_field(text, text, integer, integer) is 'Internal: the bitmap of one cron field (lower-case, low and high being its limits).';
+--! EndIncluded schedule/cron_parse_field.sql
+--! Included schedule/cron_parse_every.sql
+create function :SCHEMA.cron_parse_every(period text)
+  returns :SCHEMA.cron_spec
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  iso text[];
+  rest text := period;
+  word text;
+  number_text text;
+  number numeric;
+  name text;
+  unit interval;
+  seconds numeric := 0;
+  parsed :SCHEMA.cron_spec;
+begin
+  -- Every form becomes a row of numbers with units. Not cast to interval: its input function follows IntervalStyle.
+  if period ~ '^p[0-9t]' then
+    -- ISO 8601: its M means months before the T and minutes after it.
+    iso := regexp_match(
+      period,
+      '^p(?:([0-9]+)y)?(?:([0-9]+)m)?(?:([0-9]+)w)?(?:([0-9]+)d)?(?:t(?=.)(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?)?$'
+    );
+    if iso is not null then
+      rest := concat_ws(' ', iso[1] || 'y', iso[2] || 'mon', iso[3] || 'w', iso[4] || 'd', iso[5] || 'h', iso[6] || 'm', iso[7] || 's');
+    end if;
+  elsif period ~ '^[a-z]+$' then
+    rest := '1 ' || period;
+  elsif period like '%:%' then
+    rest := regexp_replace(period, '([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:[.][0-9]+)?))?$', E'\\1 h \\2 m 0\\3 s');
+  end if;
+
+  parsed.kind := 'every';
+  parsed.period := interval '0';
+  while rest <> '' loop
+    word := ltrim(rest, '0123456789.');
+    number_text := left(rest, length(rest) - length(word));
+    word := ltrim(word, ' ');
+    rest := ltrim(word, 'abcdefghijklmnopqrstuvwxyz');
+    name := left(word, length(word) - length(rest));
+    rest := ltrim(rest, ' ');
+    if number_text !~ '^[0-9]{1,9}([.][0-9]{1,6})?$' or name = '' then
+      perform :SCHEMA.cron_refuse('interval', format('"%s" cannot be read', :SCHEMA.shorten(period)));
+    end if;
+    number := number_text::numeric;
+    unit := case
+      when name ~ '^(ms|msecs?|milliseconds?)$' then interval '1 millisecond'
+      when name ~ '^(s|secs?|seconds?)$' then interval '1 second'
+      when name ~ '^(m|mins?|minutes?)$' then interval '1 minute'
+      when name ~ '^(h|hrs?|hours?)$' then interval '1 hour'
+      when name ~ '^(d|days?)$' then interval '1 day'
+      when name ~ '^(w|weeks?)$' then interval '7 days'
+      when name ~ '^(mons?|months?)$' then interval '1 month'
+      when name ~ '^(y|yrs?|years?)$' then interval '1 year'
+    end;
+    if unit is null then
+      perform :SCHEMA.cron_refuse('interval', format('the unit "%s" is not known', :SCHEMA.shorten(name)));
+    elsif unit >= interval '1 day' and number <> trunc(number) then
+      perform :SCHEMA.cron_refuse('interval', format('%s %s is not a whole number', number, name));
+    end if;
+    seconds := seconds + number * extract(epoch from unit);
+    if seconds > 1000 * extract(epoch from interval '1 year') then
+      perform :SCHEMA.cron_refuse('interval', format('"%s" is longer than 1000 years', :SCHEMA.shorten(period)));
+    end if;
+    parsed.period := parsed.period + number::double precision * unit;
+  end loop;
+
+  if parsed.period < interval '1 second' then
+    perform :SCHEMA.cron_refuse('interval', format('"%s" is shorter than 1 second', :SCHEMA.shorten(period)));
+  end if;
+  return parsed;
+end;
+$$;
+
+comment on function :SCHEMA.cron_parse_every(text) is 'Internal: the parsed form of the interval (lower-case, single spaces) that follows every.';
+--! EndIncluded schedule/cron_parse_every.sql
+--! Included schedule/cron_parse_once.sql
+create function :SCHEMA.cron_parse_once(moment text)
+  returns :SCHEMA.cron_spec
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  -- Read part by part and not by a cast, which would follow DateStyle and TimeZone: date, hour and minute stand in fixed places.
+  year integer;
+  month integer;
+  day integer;
+  hour integer;
+  minute integer;
+  second numeric;
+  rest text := substr(moment, 17);
+  ahead text := ltrim(rest, ':.0123456789 ');
+  ahead_hours integer;
+  ahead_minutes integer;
+  local_at timestamp;
+  parsed :SCHEMA.cron_spec;
+begin
+  if moment !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([t ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?( ?(z|utc|[+-][0-9]{2}(:?[0-9]{2})?))?)?$' then
+    perform :SCHEMA.cron_refuse('time', format('"%s" cannot be read', :SCHEMA.shorten(moment)));
+  end if;
+  year := substr(moment, 1, 4)::integer;
+  month := substr(moment, 6, 2)::integer;
+  day := substr(moment, 9, 2)::integer;
+  hour := coalesce(nullif(substr(moment, 12, 2), ''), '0')::integer;
+  minute := coalesce(nullif(substr(moment, 15, 2), ''), '0')::integer;
+  second := coalesce(nullif(btrim(left(rest, length(rest) - length(ahead)), ': '), ''), '0')::numeric;
+
+  if year < 1 then
+    perform :SCHEMA.cron_refuse('time', format('there is no year %s', substr(moment, 1, 4)));
+  elsif month not between 1 and 12 then
+    perform :SCHEMA.cron_refuse('time', format('month %s is not within 1 to 12', month));
+  elsif day not between 1 and (make_date(year, month, 1) + interval '1 month')::date - make_date(year, month, 1) then
+    perform :SCHEMA.cron_refuse('time', format('there is no day %s in %s', day, substr(moment, 1, 7)));
+  elsif hour > 23 then
+    perform :SCHEMA.cron_refuse('time', format('hour %s is not within 0 to 23', hour));
+  elsif minute > 59 then
+    perform :SCHEMA.cron_refuse('time', format('minute %s is not within 0 to 59', minute));
+  elsif second >= 60 then
+    perform :SCHEMA.cron_refuse('time', format('second %s is not within 0 to 59', second));
+  end if;
+  local_at := make_timestamp(year, month, day, hour, minute, second::double precision);
+
+  parsed.kind := 'once';
+  if ahead = '' then
+    parsed.local_at := local_at;
+  elsif ahead in ('z', 'utc') then
+    parsed.at := local_at at time zone 'UTC';
+  else
+    ahead_hours := substr(ahead, 2, 2)::integer;
+    ahead_minutes := coalesce(nullif(ltrim(substr(ahead, 4), ':'), ''), '0')::integer;
+    if ahead_hours > 15 or ahead_minutes > 59 then
+      perform :SCHEMA.cron_refuse('time', format('the offset %s is not within -15:59 to +15:59', ahead));
+    end if;
+    parsed.at := (local_at - (left(ahead, 1) || '1')::integer * make_interval(hours => ahead_hours, mins => ahead_minutes))
+      at time zone 'UTC';
+  end if;
+  return parsed;
+end;
+$$;
+
+comment on function :SCHEMA.cron_parse_once(text) is 'Internal: the parsed form of a single time (lower-case, single spaces), with or without an offset from UTC.';
+--! EndIncluded schedule/cron_parse_once.sql
+--! Included schedule/cron_parse.sql
+create function :SCHEMA.cron_parse(spec text)
+  returns :SCHEMA.cron_spec
+  language plpgsql
+  immutable
+  strict
+  parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- "C": lower() and regular expressions must not follow the database's language (Turkish lowers FRI to frı).
+  clean text collate "C" := btrim(translate(lower(spec collate "C"), E'\t\n\x0B\f\r', '     '));
+  fields text[] collate "C";
+  parsed :SCHEMA.cron_spec;
+begin
+  if clean like '%  %' then
+    clean := regexp_replace(clean, ' +', ' ', 'g');
+  end if;
+  if clean ~ '^@?every ' then
+    return :SCHEMA.cron_parse_every(regexp_replace(clean, '^@?every ', ''));
+  elsif clean ~ '^at |^[0-9]{4}-' then
+    return :SCHEMA.cron_parse_once(regexp_replace(clean, '^at ', ''));
+  end if;
+
+  if clean ~ '^@' then
+    clean := case clean
+      when '@yearly' then '0 0 1 1 *'
+      when '@annually' then '0 0 1 1 *'
+      when '@monthly' then '0 0 1 * *'
+      when '@weekly' then '0 0 * * 0'
+      when '@daily' then '0 0 * * *'
+      when '@midnight' then '0 0 * * *'
+      when '@hourly' then '0 * * * *'
+    end;
+    if clean is null then
+      perform :SCHEMA.cron_refuse('macro', format('"%s" is not known', :SCHEMA.shorten(btrim(spec))));
+    end if;
+  end if;
+
+  fields := string_to_array(clean, ' ');
+  if cardinality(fields) = 5 then
+    fields := array_prepend('0', fields);
+  elsif cardinality(fields) <> 6 then
+    perform :SCHEMA.cron_refuse('spec', format('"%s" has %s fields, not 5 or 6', :SCHEMA.shorten(clean), cardinality(fields)));
+  end if;
+
+  parsed.kind := 'cron';
+  parsed.seconds := :SCHEMA.cron_parse_field('second', fields[1], 0, 59);
+  parsed.minutes := :SCHEMA.cron_parse_field('minute', fields[2], 0, 59);
+  parsed.hours := :SCHEMA.cron_parse_field('hour', fields[3], 0, 23);
+  parsed.days := :SCHEMA.cron_parse_field('day of month', fields[4], 1, 31);
+  parsed.months := :SCHEMA.cron_parse_field('month', fields[5], 1, 12);
+  parsed.weekdays := :SCHEMA.cron_parse_field('day of week', fields[6], 0, 7);
+  -- Vixie's rule: a field that starts with * is a star, even with a step.
+  parsed.either_day := fields[4] !~ '^[*?]' and fields[6] !~ '^[*?]';
+  parsed.elapsed := fields[1] ~ '^[*]' or fields[2] ~ '^[*]' or fields[3] ~ '^[*]';
+
+  if fields[4] <> '*' and :SCHEMA.cron_day(parsed, date '2000-01-01') is null then
+    perform :SCHEMA.cron_refuse(
+      'day of month',
+      format(
+        'no date matches "%s" with month "%s" and day of week "%s"',
+        :SCHEMA.shorten(fields[4]),
+        :SCHEMA.shorten(fields[5]),
+        :SCHEMA.shorten(fields[6])
+      )
+    );
+  end if;
+  return parsed;
+end;
+$$;
+
+comment on function :SCHEMA.cron_parse(text) is 'Parses a spec: cron with 5 fields, or 6 with seconds first, a macro (@daily), an interval (every 5 seconds) or a single time (at 2026-12-01 10:00). Refuses what is wrong with SQLSTATE 22023, naming the field.';
+--! EndIncluded schedule/cron_parse.sql
+--! Included schedule/cron_zone_hint.sql
+create function :SCHEMA.cron_zone_hint(zone text)
+  returns text
+  language sql
+  stable
+  parallel safe
+as $$
+  -- Nearest: most pairs of letters in common, in proportion to the length.
+  with name as (
+    select name
+    from pg_timezone_names
+    where name ~ '^[A-Z][A-Za-z]+/' and name !~ '^Etc/'
+  ),
+  pair as (
+    select name, substr(lower('/' || name || '/'), start, 2) as pair
+    from name, generate_series(1, length(name) + 1) as start
+  ),
+  wanted as (
+    select distinct substr(lower('/' || zone || '/'), start, 2) as pair
+    from generate_series(1, least(length(zone), 60) + 1) as start
+  ),
+  nearest as (
+    select name
+    from pair
+    cross join lateral (select pair.pair in (select pair from wanted) as shared) as shared
+    group by name
+    having count(*) filter (where shared) > 0.2 * (count(*) + length(zone))
+    order by count(*) filter (where shared)::numeric / (count(*) + length(zone)) desc, name
+    limit 3
+  )
+  select coalesce('Nearest: ' || string_agg(name, ', ') || '. ', '')
+    || 'A time zone is a name as in pg_timezone_names (Europe/Berlin, UTC), not an abbreviation (CET) or an offset (+02:00).'
+  from nearest;
+$$;
+
+comment on function :SCHEMA.cron_zone_hint(text) is 'Internal: a hint with the three time zones whose names resemble a wrong one most.';
+--! EndIncluded schedule/cron_zone_hint.sql
+--! Included schedule/cron_zone.sql
+create function :SCHEMA.cron_zone(timezone text)
+  returns text
+  language plpgsql
+  immutable
+  strict
+  parallel unsafe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  zone constant text collate "C" := lower(timezone collate "C");
+begin
+  -- A word that is no name of a file PostgreSQL reads as an abbreviation (CET is then UTC+1 all year, and PostgreSQL 18 asks the
+  -- session's own zone first) or, with a digit in it, as a POSIX rule. Looking in pg_timezone_names would take 40 ms.
+  if zone = 'utc' then
+    return timezone;
+  elsif
+    (
+      split_part(zone, '/', 1) in (
+        'africa', 'america', 'antarctica', 'arctic', 'asia', 'atlantic', 'australia', 'brazil', 'canada', 'chile', 'europe', 'indian',
+        'mexico', 'pacific', 'us'
+      )
+      and zone ~ '^[a-z]+/[a-z_/-]+$'
+    )
+    or zone ~ '^(etc/)?(utc|uct|gmt|gmt[+-]?0|universal|zulu|greenwich)$|^etc/gmt([-]([1-9]|1[0-4])|[+]([1-9]|1[0-2]))$'
+    or zone in (
+      'cst6cdt', 'cuba', 'egypt', 'eire', 'est5edt', 'gb', 'gb-eire', 'hongkong', 'iceland', 'iran', 'israel', 'jamaica', 'japan',
+      'kwajalein', 'libya', 'mst7mdt', 'navajo', 'nz', 'nz-chat', 'poland', 'portugal', 'prc', 'pst8pdt', 'roc', 'rok', 'singapore',
+      'turkey', 'w-su'
+    )
+  then
+    begin
+      perform timestamp '2001-01-01' at time zone timezone;
+      return timezone;
+    exception when invalid_parameter_value then
+      null;
+    end;
+  end if;
+  raise exception 'time zone: "%" is not known', :SCHEMA.shorten(timezone)
+    using errcode = '22023', hint = :SCHEMA.cron_zone_hint(timezone);
+end;
+$$;
+
+comment on function :SCHEMA.cron_zone(text) is 'Checks the name of a time zone and returns it. Only names are accepted (Europe/Berlin, UTC), no abbreviations (CET), offsets (+02) or POSIX rules. Errors: SQLSTATE 22023, with the nearest names as the hint.';
+--! EndIncluded schedule/cron_zone.sql
+--! Included schedule/cron_after_fixed.sql
+create function :SCHEMA.cron_after_fixed(spec :SCHEMA.cron_spec, after timestamptz, timezone text)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  start constant timestamptz := date_trunc('second', after);
+  since timestamp := start at time zone timezone;
+  change timestamptz;
+  slot timestamp;
+  at timestamptz;
+begin
+  -- A local time that the clocks have already shown belongs to the past, even where they were put back since.
+  change := :SCHEMA.clock_change(timezone, start - interval '24 hours', start);
+  if change is not null then
+    since := greatest(since, (change - interval '1 second') at time zone timezone);
+  end if;
+
+  loop
+    slot := :SCHEMA.cron_slot(spec, since + interval '1 second');
+    at := :SCHEMA.local_instant(slot, timezone);
+    exit when slot is null or at is not null;
+    -- The slot is on a day that the zone left out: go on where its clocks do.
+    at := slot at time zone timezone;
+    change := :SCHEMA.clock_change(timezone, at - interval '24 hours', at);
+    since := (change at time zone timezone) - interval '1 second';
+  end loop;
+  return at;
+end;
+$$;
+
+comment on function :SCHEMA.cron_after_fixed(:SCHEMA.cron_spec, timestamptz, text) is 'Internal: the next instant of a cron spec whose local times each run once.';
+--! EndIncluded schedule/cron_after_fixed.sql
+--! Included schedule/cron_after_elapsed.sql
+create function :SCHEMA.cron_after_elapsed(spec :SCHEMA.cron_spec, after timestamptz, timezone text)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  since timestamptz := date_trunc('second', after) + interval '1 second';
+  local_since timestamp;
+  slot timestamp;
+  ahead interval;
+  change timestamptz;
+begin
+  while since < after + interval '400 years' loop
+    local_since := since at time zone timezone;
+    slot := :SCHEMA.cron_slot(spec, local_since);
+    ahead := least(slot - local_since, interval '24 hours');
+    change := :SCHEMA.clock_change(timezone, since, since + ahead);
+    if change is not null then
+      -- A change hides the slot or brings an earlier local time back: look again from there.
+      since := change;
+    elsif ahead = slot - local_since then
+      return since + ahead;
+    else
+      since := (slot - interval '24 hours') at time zone timezone;
+    end if;
+  end loop;
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.cron_after_elapsed(:SCHEMA.cron_spec, timestamptz, text) is 'Internal: the next instant of a cron spec that follows elapsed time: both passes of an overlap, nothing in a gap.';
+--! EndIncluded schedule/cron_after_elapsed.sql
+--! Included schedule/cron_after_every.sql
+create function :SCHEMA.cron_after_every(period interval, after timestamptz, timezone text, anchor timestamptz)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  months constant integer := date_part('year', period) * 12 + date_part('month', period);
+  days constant integer := date_part('day', period);
+  rest constant interval := period - make_interval(months => months, days => days);
+  seconds constant numeric := extract(epoch from rest);
+  local_anchor timestamp;
+  count integer;
+  at timestamptz;
+begin
+  if months = 0 and days = 0 then
+    -- The remainder counts from the anchor downwards too, so that it is never negative.
+    return after + make_interval(secs => seconds - mod(mod(extract(epoch from after - anchor), seconds) + seconds, seconds));
+  end if;
+
+  -- Always a multiple from the anchor, never a step from the slot before: 31 January is followed by 28 February and 31 March.
+  local_anchor := anchor at time zone timezone;
+  count := floor(
+    extract(epoch from (after at time zone timezone) - local_anchor) / (seconds + 86400 * (days + 30.436875 * months))
+  ) - 1;
+  loop
+    at := :SCHEMA.local_instant(local_anchor + make_interval(months => count * months, days => count * days), timezone) + count * rest;
+    exit when at > after;
+    count := count + 1;
+  end loop;
+  return at;
+end;
+$$;
+
+comment on function :SCHEMA.cron_after_every(interval, timestamptz, text, timestamptz) is 'Internal: the first multiple of an interval, counted from the anchor, after an instant. Days and months follow the zone''s clock, hours and less elapsed time.';
+--! EndIncluded schedule/cron_after_every.sql
+--! Included schedule/cron_after.sql
+create function :SCHEMA.cron_after(spec :SCHEMA.cron_spec, after timestamptz, timezone text, anchor timestamptz default null)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  at timestamptz;
+begin
+  if spec.kind = 'once' then
+    at := coalesce(spec.at, :SCHEMA.local_instant(spec.local_at, timezone));
+    return case when at > after then at end;
+  end if;
+
+  -- Within these bounds no sum below leaves the range of timestamptz.
+  after := greatest(after, timestamptz '0001-01-01 00:00:00+00');
+  if after >= timestamptz '290000-01-01 00:00:00+00' then
+    return null;
+  elsif spec.kind = 'every' then
+    if anchor is null or not isfinite(anchor) then
+      anchor := timestamp '2001-01-01' at time zone timezone;
+    end if;
+    return :SCHEMA.cron_after_every(spec.period, after, timezone, anchor);
+  elsif spec.elapsed then
+    return :SCHEMA.cron_after_elapsed(spec, after, timezone);
+  else
+    return :SCHEMA.cron_after_fixed(spec, after, timezone);
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.cron_after(:SCHEMA.cron_spec, timestamptz, text, timestamptz) is 'The first time after an instant at which a parsed spec runs, null where none follows. The zone is taken as checked (cron_zone). Interval specs count from the anchor, by default from Monday, 1 January 2001, 00:00 in the zone.';
+--! EndIncluded schedule/cron_after.sql
+--! Included schedule/cron_next.sql
+-- Not parallel safe, because cron_zone catches an error, which PostgreSQL 15 and 16 cannot do in a parallel query. Sets no
+-- search_path: the functions that it calls do, and each setting takes a microsecond.
+create function :SCHEMA.cron_next(spec text, after timestamptz, timezone text default 'UTC')
+  returns timestamptz
+  language plpgsql
+  immutable
+  strict
+  parallel unsafe
+as $$
+begin
+  return :SCHEMA.cron_after(:SCHEMA.cron_parse(spec), after, :SCHEMA.cron_zone(timezone));
+end;
+$$;
+
+comment on function :SCHEMA.cron_next(text, timestamptz, text) is 'The first time after an instant at which a spec runs, in a time zone (a name such as Europe/Berlin): strictly later than after, a function of the arguments alone. Null where no time follows, or an argument is null. Errors: SQLSTATE 22023, with the field that is wrong and a hint.';
+--! EndIncluded schedule/cron_next.sql
+--! Included schedule/cron_note.sql
+create function :SCHEMA.cron_note(spec :SCHEMA.cron_spec, previous timestamptz, at timestamptz, timezone text)
+  returns text
+  language plpgsql
+  stable
+  parallel safe
+as $$
+declare
+  moment constant timestamptz := date_trunc('second', at);
+  clock constant timestamp := moment at time zone timezone;
+  -- What the spec asks for next, leaving the clock changes aside.
+  wanted constant timestamp := case
+    when spec.kind = 'cron' then :SCHEMA.cron_slot(spec, date_trunc('second', previous at time zone timezone) + interval '1 second')
+    when spec.kind = 'once' then spec.local_at
+    when date_trunc('day', spec.period) = spec.period then date_trunc('day', clock)
+  end;
+  change timestamptz;
+begin
+  if (wanted at time zone timezone) at time zone timezone <> wanted then
+    return format(
+      'clocks go forward: %s does not exist, %s',
+      to_char(wanted, case when wanted::date = clock::date then 'HH24:MI:SS' else 'YYYY-MM-DD HH24:MI:SS' end),
+      case
+        when not coalesce(spec.elapsed, false) and :SCHEMA.local_instant(wanted, timezone) = at then
+          'runs at ' || to_char(clock, 'HH24:MI:SS')
+        else 'skipped'
+      end
+    );
+  end if;
+
+  change := :SCHEMA.clock_change(timezone, moment, moment + interval '24 hours');
+  if clock >= change at time zone timezone then
+    return format('clocks go back: %s comes twice, this is the first', to_char(clock, 'HH24:MI:SS'));
+  end if;
+  change := :SCHEMA.clock_change(timezone, moment - interval '24 hours', moment);
+  if clock <= (change - interval '1 second') at time zone timezone then
+    return format('clocks go back: %s comes twice, this is the second', to_char(clock, 'HH24:MI:SS'));
+  end if;
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.cron_note(:SCHEMA.cron_spec, timestamptz, timestamptz, text) is 'What a clock change does to a time of a spec, in words; null for an ordinary one.';
+--! EndIncluded schedule/cron_note.sql
+--! Included schedule/cron_upcoming.sql
+create function :SCHEMA.cron_upcoming(
+  spec text,
+  count integer default 5,
+  after timestamptz default clock_timestamp(),
+  timezone text default 'UTC'
+)
+  returns table (n integer, at timestamptz, local text, utc text, note text)
+  language plpgsql
+  stable
+  strict
+  parallel unsafe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  parsed constant :SCHEMA.cron_spec := :SCHEMA.cron_parse(spec);
+  zone constant text := :SCHEMA.cron_zone(timezone);
+  previous timestamptz := greatest(after, timestamptz '0001-01-01 00:00:00+00');
+  shown constant text := 'Dy YYYY-MM-DD HH24:MI:SS';
+  ahead interval;
+begin
+  for turn in 1..count loop
+    at := :SCHEMA.cron_after(parsed, previous, zone);
+    exit when at is null;
+    n := turn;
+    ahead := (at at time zone zone) - (at at time zone 'UTC');
+    local := to_char(at at time zone zone, shown)
+      || case when ahead < interval '0' then ' -' else ' +' end
+      || to_char(greatest(ahead, -ahead), 'HH24:MI');
+    utc := to_char(at at time zone 'UTC', shown) || ' Z';
+    note := regexp_replace(:SCHEMA.cron_note(parsed, previous, at, zone), '([0-9]{2}:[0-9]{2}):00', E'\\1', 'g');
+    return next;
+    previous := at;
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.cron_upcoming(text, integer, timestamptz, text) is 'The next times of a spec after an instant, in its time zone and in UTC, with a note where the clocks change: local times that do not exist or come twice. Errors as of cron_next.';
+--! EndIncluded schedule/cron_upcoming.sql
+--! Included schedule/refuse_unknown_schedule.sql
+create function :SCHEMA.refuse_unknown_schedule(name text)
+  returns void
+  language plpgsql
+  stable
+as $$
+declare
+  nearest text := :SCHEMA.nearest_name(name, array(select t.name from :SCHEMA.schedule as t limit 500));
+begin
+  raise exception using
+    errcode = 'undefined_object',
+    message = 'schedule "' || coalesce(:SCHEMA.shorten(name), 'null') || '" does not exist',
+    hint = coalesce('Did you mean "' || nearest || '"? ', '') || 'The view schedules lists them.';
+end;
+$$;
+
+comment on function :SCHEMA.refuse_unknown_schedule(text) is 'Raises the error about a schedule that does not exist, with the nearest name that does.';
+--! EndIncluded schedule/refuse_unknown_schedule.sql
+--! Included schedule/schedule_next.sql
+create function :SCHEMA.schedule_next(s :SCHEMA.schedule, after timestamptz, more_runs integer default 0)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  slot timestamptz;
+begin
+  if s.runs + more_runs >= s.max_runs then
+    return null;
+  end if;
+  -- A slot at the very start counts, and cron_after looks strictly after.
+  slot := :SCHEMA.cron_after(
+    s.parsed,
+    greatest(after, s.starts_at - interval '1 microsecond'),
+    s.timezone,
+    s.starts_at
+  );
+  return case when slot > s.ends_at then null else slot end;
+end;
+$$;
+
+comment on function :SCHEMA.schedule_next(:SCHEMA.schedule, timestamptz, integer) is 'The first slot of a schedule after an instant, within its start, its end and its count with so many more runs; null where none follows.';
+--! EndIncluded schedule/schedule_next.sql
+--! Included schedule/schedule_latest.sql
+-- There is no evaluator that looks backwards. The last slot is bracketed by doubling the distance, then halved in:
+-- some thirty evaluations, where walking forward from a schedule of every second would take a day's worth.
+create function :SCHEMA.schedule_latest(s :SCHEMA.schedule, since timestamptz, until timestamptz)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  low timestamptz := until;
+  distance interval := interval '1 second';
+  middle timestamptz;
+  latest timestamptz;
+  slot timestamptz;
+begin
+  while latest is null loop
+    if low <= since then
+      return null;
+    end if;
+    low := greatest(until - distance, since);
+    distance := distance * 2;
+    slot := :SCHEMA.schedule_next(s, low);
+    if slot <= until then
+      latest := slot;
+    end if;
+  end loop;
+
+  -- From each slot that is found the next one is tried beyond the middle of what is left.
+  loop
+    slot := :SCHEMA.schedule_next(s, latest);
+    exit when slot is null or slot > until;
+    latest := slot;
+    middle := latest + (until - latest) / 2;
+    exit when middle <= latest;
+    slot := :SCHEMA.schedule_next(s, middle);
+    if slot <= until then
+      latest := slot;
+    else
+      until := middle;
+    end if;
+  end loop;
+  return latest;
+end;
+$$;
+
+comment on function :SCHEMA.schedule_latest(:SCHEMA.schedule, timestamptz, timestamptz) is 'The last slot of a schedule after the one instant and not after the other; null where there is none.';
+--! EndIncluded schedule/schedule_latest.sql
+--! Included schedule/schedule_due.sql
+create function :SCHEMA.schedule_due(s :SCHEMA.schedule, as_of timestamptz)
+  returns timestamptz[]
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+declare
+  -- Late by less than this is not missed: somebody was there, and busy.
+  grace constant interval := interval '1 minute';
+  slots timestamptz[] := array[]::timestamptz[];
+  slot timestamptz := s.next_run_at;
+  since timestamptz := s.next_run_at - interval '1 microsecond';
+begin
+  if slot > as_of - grace and :SCHEMA.schedule_next(s, slot) > as_of is not false then
+    return array[slot];
+  end if;
+
+  case s.catch_up
+    when 'none' then
+      since := greatest(since, as_of - grace);
+    when 'all' then
+      since := greatest(since, as_of - s.catch_up_age);
+    else
+      null;
+  end case;
+  slot := :SCHEMA.schedule_latest(s, since, as_of);
+  while slot is not null loop
+    slots := slot || slots;
+    exit when s.catch_up <> 'all'
+      or cardinality(slots) >= least(s.catch_up_limit, s.max_runs - s.runs);
+    slot := :SCHEMA.schedule_latest(s, since, slot - interval '1 microsecond');
+  end loop;
+  return slots;
+end;
+$$;
+
+comment on function :SCHEMA.schedule_due(:SCHEMA.schedule, timestamptz) is 'The slots of a due schedule that are to run now, oldest first, after its catch-up rule.';
+--! EndIncluded schedule/schedule_due.sql
+--! Included schedule/enqueue_slots.sql
+-- For many slots at once: one insert, and so one look at who is to be woken.
+create function :SCHEMA.enqueue_slots(schedule_ids integer[], slots timestamptz[], as_of timestamptz)
+  returns bigint[]
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  job_ids bigint[];
+begin
+  job_ids := array(
+    select nextval(i.tableoid::regclass)
+    from :SCHEMA.job_id as i, generate_series(1, cardinality(schedule_ids))
+  );
+  insert into :SCHEMA.job (id, task, payload, queue, priority, state, run_at, schedule_id, scheduled_for)
+  select
+    job_ids[w.n],
+    d.name,
+    case when s.command is null then s.payload else '{}' end,
+    coalesce(s.queue, d.queue),
+    coalesce(s.priority, d.priority),
+    case when due.at > as_of then 'scheduled' else 'ready' end,
+    due.at,
+    s.id,
+    w.slot_at
+  from unnest(schedule_ids, slots) with ordinality as w (schedule_id, slot_at, n)
+  join :SCHEMA.schedule as s on s.id = w.schedule_id
+  cross join lateral :SCHEMA.task_defaults(coalesce(s.task, 'rouse.command'), internal => s.command is not null) as d
+  cross join lateral (select greatest(as_of, w.slot_at + s.jitter * random())) as due (at)
+  order by w.n;
+  return job_ids;
+end;
+$$;
+
+comment on function :SCHEMA.enqueue_slots(integer[], timestamptz[], timestamptz) is 'Adds the jobs of slots, a slot null where it is not one of the schedule''s own times, and returns their ids in that order.';
+--! EndIncluded schedule/enqueue_slots.sql
+--! Included schedule/fire.sql
+-- The caller holds the schedules' rows, so nobody else decides about their slots. That a slot is recorded already can
+-- only be where the schedule was edited back onto it; the unique constraint stands behind the look.
+--
+-- Slots that are caught up queue behind each other, since their rule says that they run; of those that come on
+-- time at most one waits.
+create function :SCHEMA.fire(schedule_ids integer[], as_of timestamptz)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  decided record;
+begin
+  with due as materialized (
+    select
+      s.id,
+      s.overlap,
+      s.queued_for = '{}' as none_waits,
+      s.queued_for <> '{}' or exists (select from :SCHEMA.job as j where j.schedule_id = s.id) as is_held,
+      d.slot_at,
+      d.n,
+      count(*) over (partition by s.id) as slots
+    from :SCHEMA.schedule as s
+    cross join lateral unnest(:SCHEMA.schedule_due(s, as_of)) with ordinality as d (slot_at, n)
+    where s.id = any (schedule_ids)
+      and not exists (
+        select
+        from :SCHEMA.slot as t
+        where t.schedule_id = s.id
+          and t.slot_at = d.slot_at
+          and t.drop_on = :SCHEMA.drop_on(d.slot_at, interval '7 days')
+      )
+  ),
+  outcomes as (
+    select
+      id,
+      slot_at,
+      case
+        when overlap = 'allow' or n = 1 and not is_held then 'run'
+        when slots > 1 or overlap = 'queue' and none_waits then 'queued'
+        else 'skipped'
+      end as outcome
+    from due
+    order by slot_at, id
+  )
+  select
+    coalesce(array_agg(id), '{}') as ids,
+    coalesce(array_agg(slot_at), '{}') as slots,
+    coalesce(array_agg(outcome), '{}') as outcomes,
+    coalesce(array_agg(id) filter (where outcome = 'run'), '{}') as run_ids,
+    coalesce(array_agg(slot_at) filter (where outcome = 'run'), '{}') as run_slots
+  into decided
+  from outcomes;
+
+  with run as (
+    select r.schedule_id, r.slot_at, r.job_id
+    from unnest(
+      decided.run_ids,
+      decided.run_slots,
+      :SCHEMA.enqueue_slots(decided.run_ids, decided.run_slots, as_of)
+    ) as r (schedule_id, slot_at, job_id)
+  ),
+  recorded as (
+    insert into :SCHEMA.slot (schedule_id, slot_at, drop_on, outcome, job_id)
+    select o.schedule_id, o.slot_at, :SCHEMA.drop_on(o.slot_at, interval '7 days'), o.outcome, r.job_id
+    from unnest(decided.ids, decided.slots, decided.outcomes) as o (schedule_id, slot_at, outcome)
+    left join run as r using (schedule_id, slot_at)
+    returning schedule_id, slot_at, outcome, job_id
+  ),
+  fired as (
+    select
+      i.schedule_id,
+      count(*) filter (where r.outcome in ('run', 'queued'))::integer as runs,
+      max(r.job_id) as last_job_id,
+      max(r.slot_at) as last_run_at,
+      coalesce(array_agg(r.slot_at order by r.slot_at) filter (where r.outcome = 'queued'), '{}') as queued_for
+    from unnest(schedule_ids) as i (schedule_id)
+    left join recorded as r using (schedule_id)
+    group by i.schedule_id
+  )
+  update :SCHEMA.schedule as s
+  set
+    runs = s.runs + f.runs,
+    last_job_id = coalesce(f.last_job_id, s.last_job_id),
+    last_run_at = greatest(f.last_run_at, s.last_run_at),
+    queued_for = s.queued_for || f.queued_for,
+    next_run_at = :SCHEMA.schedule_next(s, as_of, f.runs),
+    last_error = null
+  from fired as f
+  where s.id = f.schedule_id;
+end;
+$$;
+
+comment on function :SCHEMA.fire(integer[], timestamptz) is 'Decides about the slots of schedules that are due (each runs, waits for the job before it or is skipped, after the catch-up and overlap rules), enqueues those that run and sets the next ones.';
+--! EndIncluded schedule/fire.sql
+--! Included schedule/fire_queued.sql
+create function :SCHEMA.fire_queued(schedule_id integer, as_of timestamptz)
+  returns bigint
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  s :SCHEMA.schedule;
+  new_job_id bigint;
+begin
+  -- Where somebody else holds the row it is left to the next tick: a finish waits for nobody.
+  select t.*
+  into s
+  from :SCHEMA.schedule as t
+  where t.id = fire_queued.schedule_id
+    and t.queued_for <> '{}'
+    and not exists (
+      select
+      from :SCHEMA.job as j
+      where j.schedule_id = t.id
+    )
+  for update skip locked;
+  if not found then
+    return null;
+  end if;
+
+  new_job_id := (:SCHEMA.enqueue_slots(array[s.id], s.queued_for[1:1], as_of))[1];
+  update :SCHEMA.slot as t
+  set
+    outcome = 'run',
+    job_id = new_job_id
+  where t.schedule_id = s.id
+    and t.slot_at = s.queued_for[1];
+  update :SCHEMA.schedule as t
+  set
+    queued_for = t.queued_for[2:],
+    last_job_id = new_job_id
+  where t.id = s.id;
+  return new_job_id;
+end;
+$$;
+
+comment on function :SCHEMA.fire_queued(integer, timestamptz) is 'Runs the first slot that waited for the job before it, once that has ended; returns the id of its job.';
+--! EndIncluded schedule/fire_queued.sql
+--! Included schedule/tick.sql
+-- Whoever is first holds a schedule's row and fires it, everyone else passes it by: no leader, and any number may
+-- tick at the same instant. All that are due fire together. Where one of them cannot, they fire one by one, and
+-- that one is noted and moves on, so that it stops nobody else.
+create function :SCHEMA.tick(as_of timestamptz default clock_timestamp(), most integer default 1000)
+  returns timestamptz
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  due integer[];
+  one integer;
+  problem text;
+begin
+  due := array(
+    select s.id
+    from :SCHEMA.schedule as s
+    where s.enabled
+      and s.next_run_at <= as_of
+    order by s.next_run_at, s.id
+    limit most
+    for update skip locked
+  );
+  if due <> '{}' then
+    begin
+      perform :SCHEMA.fire(due, as_of);
+    exception
+      when data_exception or integrity_constraint_violation or raise_exception then
+        foreach one in array due loop
+          begin
+            perform :SCHEMA.fire(array[one], as_of);
+          exception
+            when data_exception or integrity_constraint_violation or raise_exception then
+              get stacked diagnostics problem = message_text;
+              update :SCHEMA.schedule as s
+              set
+                last_error = problem,
+                next_run_at = :SCHEMA.schedule_next(s, as_of)
+              where s.id = one;
+          end;
+        end loop;
+    end;
+  end if;
+
+  perform :SCHEMA.fire_queued(s.id, as_of)
+  from :SCHEMA.schedule as s
+  where s.queued_for <> '{}';
+
+  return (
+    select s.next_run_at
+    from :SCHEMA.schedule as s
+    where s.enabled
+      and s.next_run_at is not null
+    order by s.next_run_at
+    limit 1
+  );
+end;
+$$;
+
+comment on function :SCHEMA.tick(timestamptz, integer) is 'Fires the slots that are due and returns when the next one is; null: none. Workers call it at the exact time; any client may, as often as it likes.';
+--! EndIncluded schedule/tick.sql
+--! Included schedule/tick_if_due.sql
+create function :SCHEMA.tick_if_due(as_of timestamptz)
+  returns boolean
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (
+    select
+    from :SCHEMA.schedule as s
+    where s.enabled
+      and s.next_run_at <= as_of
+  ) and not exists (
+    select
+    from :SCHEMA.schedule as s
+    where s.queued_for <> '{}'
+  ) then
+    return false;
+  end if;
+  perform :SCHEMA.tick(as_of);
+  return true;
+end;
+$$;
+
+comment on function :SCHEMA.tick_if_due(timestamptz) is 'Ticks where a schedule is due or a slot waits, at the price of two index probes; returns whether it did.';
+--! EndIncluded schedule/tick_if_due.sql
+--! Included schedule/schedule_job_ended.sql
+create function :SCHEMA.schedule_job_ended()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform :SCHEMA.fire_queued(old.schedule_id, clock_timestamp());
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.schedule_job_ended() is 'Trigger: runs the slot that waited for the end of this job.';
+
+create trigger schedule_job_ended
+  after delete on :SCHEMA.job
+  for each row
+  when (old.schedule_id is not null)
+  execute function :SCHEMA.schedule_job_ended();
+
+comment on trigger schedule_job_ended on :SCHEMA.job is 'Runs the slot of a schedule that waited for the end of this job.';
+--! EndIncluded schedule/schedule_job_ended.sql
+--! Included schedule/schedule_checked.sql
+create function :SCHEMA.schedule_checked()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform :SCHEMA.check_name('name of a schedule', new.name);
+  if new.queue is not null then
+    perform :SCHEMA.check_name('queue', new.queue);
+  end if;
+  perform :SCHEMA.check_priority(new.priority);
+  if (new.task is null) = (new.command is null) then
+    perform :SCHEMA.refuse(
+      format('schedule "%s" has %s', new.name, case when new.task is null then 'neither task nor command' else 'both task and command' end),
+      'Give the task that runs, or the SQL command.'
+    );
+  end if;
+  if new.task is not null then
+    perform :SCHEMA.check_task(new.task);
+  end if;
+  if new.catch_up not in ('all', 'latest', 'none') then
+    perform :SCHEMA.refuse(
+      format('catch_up "%s" of schedule "%s" is not known', new.catch_up, new.name),
+      'Missed slots run all, the latest, or none.'
+    );
+  end if;
+  if new.overlap not in ('allow', 'skip', 'queue') then
+    perform :SCHEMA.refuse(
+      format('overlap "%s" of schedule "%s" is not known', new.overlap, new.name),
+      'Where the job before is still live: allow, skip, or queue.'
+    );
+  end if;
+
+  new.timezone := :SCHEMA.cron_zone(new.timezone);
+  new.parsed := :SCHEMA.cron_parse(new.spec);
+  if tg_op = 'INSERT' then
+    new.stored_by := session_user;
+    new.next_run_at := :SCHEMA.schedule_next(new, clock_timestamp());
+    return new;
+  end if;
+
+  if new.command is distinct from old.command then
+    new.stored_by := session_user;
+  end if;
+  -- A slot that has been decided is not decided again, and one that is due stays due.
+  if (new.spec, new.timezone, new.starts_at, new.ends_at, new.max_runs, new.runs, new.enabled)
+    is distinct from (old.spec, old.timezone, old.starts_at, old.ends_at, old.max_runs, old.runs, old.enabled)
+  then
+    new.next_run_at := :SCHEMA.schedule_next(new, greatest(clock_timestamp(), old.last_run_at));
+  end if;
+  return new;
+end;
+$$;
+
+comment on function :SCHEMA.schedule_checked() is 'Trigger: refuses a bad schedule, parses its spec and computes its next slot.';
+
+create trigger schedule_checked
+  before insert or update of
+    name, spec, timezone, task, command, queue, priority, catch_up, overlap, starts_at, ends_at, max_runs, enabled
+  on :SCHEMA.schedule
+  for each row
+  execute function :SCHEMA.schedule_checked();
+
+comment on trigger schedule_checked on :SCHEMA.schedule is 'Refuses a bad schedule, parses its spec and computes its next slot.';
+--! EndIncluded schedule/schedule_checked.sql
+--! Included schedule/schedule_changed.sql
+create function :SCHEMA.schedule_changed()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_notify(:SCHEMA.channel(), json_build_object('due', new.next_run_at)::text);
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.schedule_changed() is 'Trigger: tells workers that a timer may have to be set anew.';
+
+create trigger schedule_changed
+  after insert or update of spec, timezone, starts_at, ends_at, max_runs, enabled
+  on :SCHEMA.schedule
+  for each row
+  when (new.enabled and new.next_run_at is not null)
+  execute function :SCHEMA.schedule_changed();
+
+comment on trigger schedule_changed on :SCHEMA.schedule is 'Tells workers that a timer may have to be set anew.';
+--! EndIncluded schedule/schedule_changed.sql
+--! Included schedule/schedule.sql
+create function :SCHEMA.schedule(
+  name text,
+  spec text,
+  task text default null,
+  payload jsonb default '{}',
+  command text default null,
+  autocommit boolean default false,
+  timezone text default 'UTC',
+  queue text default null,
+  priority integer default null,
+  catch_up text default 'latest',
+  catch_up_limit integer default 100,
+  catch_up_age interval default '1 day',
+  overlap text default 'skip',
+  starts_at timestamptz default null,
+  ends_at timestamptz default null,
+  max_runs integer default null,
+  jitter interval default '0',
+  source text default null
+)
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  schedule_id integer;
+begin
+  insert into :SCHEMA.schedule as t (
+    name, spec, task, payload, command, autocommit, timezone, queue, priority, catch_up, catch_up_limit,
+    catch_up_age, overlap, starts_at, ends_at, max_runs, jitter, source
+  )
+  values (
+    schedule.name, schedule.spec, schedule.task, schedule.payload, schedule.command, schedule.autocommit,
+    schedule.timezone, schedule.queue, :SCHEMA.check_priority(schedule.priority), schedule.catch_up,
+    schedule.catch_up_limit, schedule.catch_up_age, schedule.overlap, schedule.starts_at, schedule.ends_at,
+    schedule.max_runs, schedule.jitter, schedule.source
+  )
+  on conflict (name) do update
+  set
+    spec = excluded.spec,
+    task = excluded.task,
+    payload = excluded.payload,
+    command = excluded.command,
+    autocommit = excluded.autocommit,
+    timezone = excluded.timezone,
+    queue = excluded.queue,
+    priority = excluded.priority,
+    catch_up = excluded.catch_up,
+    catch_up_limit = excluded.catch_up_limit,
+    catch_up_age = excluded.catch_up_age,
+    overlap = excluded.overlap,
+    starts_at = excluded.starts_at,
+    ends_at = excluded.ends_at,
+    max_runs = excluded.max_runs,
+    jitter = excluded.jitter,
+    source = excluded.source
+  -- Declaring the same again writes nothing: twenty workers do so at each deployment.
+  where (
+      t.spec, t.task, t.payload, t.command, t.autocommit, t.timezone, t.queue, t.priority, t.catch_up,
+      t.catch_up_limit, t.catch_up_age, t.overlap, t.starts_at, t.ends_at, t.max_runs, t.jitter, t.source
+    ) is distinct from (
+      excluded.spec, excluded.task, excluded.payload, excluded.command, excluded.autocommit, excluded.timezone,
+      excluded.queue, excluded.priority, excluded.catch_up, excluded.catch_up_limit, excluded.catch_up_age,
+      excluded.overlap, excluded.starts_at, excluded.ends_at, excluded.max_runs, excluded.jitter, excluded.source
+    )
+  returning t.id
+  into schedule_id;
+  if not found then
+    select t.id
+    into schedule_id
+    from :SCHEMA.schedule as t
+    where t.name = schedule.name;
+  end if;
+  return schedule_id;
+end;
+$$;
+
+comment on function :SCHEMA.schedule(text, text, text, jsonb, text, boolean, text, text, integer, text, integer, interval, text, timestamptz, timestamptz, integer, interval, text) is
+'Makes a schedule, or changes the one of that name, and returns its id. Whether it is paused, and what it has run, stays.
+  name        by which it is changed, paused and removed
+  spec        cron with 5 fields, or 6 with seconds first; @daily …; every 5 seconds; at 2026-12-01 10:00
+  task, payload         the task that runs and its input; or
+  command, autocommit   SQL that a worker runs as its own role, outside a transaction where autocommit is true
+  timezone    a name such as Europe/Berlin
+  queue, priority       of its jobs; left out: as the task says
+  catch_up    slots that nobody was there to run: all (the newest catch_up_limit, none older than catch_up_age), latest, none
+  overlap     when the job before is still live: allow, skip, queue (one at most)
+  starts_at, ends_at, max_runs   when it is over
+  jitter      each job is due up to this much after its slot';
+--! EndIncluded schedule/schedule.sql
+--! Included schedule/unschedule.sql
+create function :SCHEMA.unschedule(name text)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from :SCHEMA.schedule as t
+  where t.name = unschedule.name;
+  return found;
+end;
+$$;
+
+comment on function :SCHEMA.unschedule(text) is 'Removes a schedule; jobs that it has enqueued stay. Returns whether there was one.';
+--! EndIncluded schedule/unschedule.sql
+--! Included schedule/run_now.sql
+create function :SCHEMA.run_now(name text)
+  returns bigint
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  s :SCHEMA.schedule;
+begin
+  select t.*
+  into s
+  from :SCHEMA.schedule as t
+  where t.name = run_now.name;
+  if not found then
+    perform :SCHEMA.refuse_unknown_schedule(name);
+  end if;
+  return (:SCHEMA.enqueue_slots(array[s.id], array[null::timestamptz], clock_timestamp()))[1];
+end;
+$$;
+
+comment on function :SCHEMA.run_now(text) is 'Enqueues the job of a schedule at once, beside its slots, paused or not, and returns its id.';
+--! EndIncluded schedule/run_now.sql
+--! Included schedule/enable_schedule.sql
+create function :SCHEMA.enable_schedule(name text, enabled boolean)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update :SCHEMA.schedule as t
+  set enabled = enable_schedule.enabled
+  where t.name = enable_schedule.name;
+  if not found then
+    perform :SCHEMA.refuse_unknown_schedule(name);
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.enable_schedule(text, boolean) is 'Pauses or resumes a schedule.';
+--! EndIncluded schedule/enable_schedule.sql
+--! Included schedule/command_v1.sql
+-- By the job's schedule_id, which enqueue() cannot set: whoever may enqueue must not be able to have SQL run.
+create function :SCHEMA.command_v1(job bigint, out name text, out command text, out autocommit boolean, out stored_by text)
+  language plpgsql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  select t.name, t.command, t.autocommit, t.stored_by
+  into name, command, autocommit, stored_by
+  from :SCHEMA.job as j
+  join :SCHEMA.schedule as t on t.id = j.schedule_id
+  where j.id = command_v1.job;
+end;
+$$;
+
+comment on function :SCHEMA.command_v1(bigint) is 'Worker protocol: the SQL command that a running job of the task rouse.command is for; nulls where its schedule is gone.';
+--! EndIncluded schedule/command_v1.sql
+--! Included access/check_commands.sql
+-- A worker may run with fewer rights than others, who would run what it stores. Within a definer's function the role
+-- that called is told by the setting role, where SET ROLE chose one, and by the session otherwise.
+create function :SCHEMA.check_commands(declarations jsonb)
+  returns void
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller constant name := coalesce(nullif(current_setting('role'), 'none'), session_user);
+  refused text;
+begin
+  if exists (
+    select
+    from pg_proc as p
+    where p.pronamespace = :SCHEMA.installation()
+      and p.proname = 'schedule'
+      and has_function_privilege(caller, p.oid, 'execute')
+  ) then
+    return;
+  end if;
+
+  select d.name
+  into refused
+  from jsonb_to_recordset(declarations) as d (name text, command text)
+  where d.command is not null
+    and not exists (
+      select
+      from :SCHEMA.schedule as s
+      where s.name = d.name
+        and s.command = d.command
+    )
+  limit 1;
+  if found then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = format('role "%s" may not store the SQL command of schedule "%s"', caller, :SCHEMA.shorten(refused)),
+      hint = 'Workers run stored SQL with their own rights, so only the level admin stores it: let an admin call schedule() with this name and command first; declaring it unchanged is then allowed.';
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.check_commands(jsonb) is 'Refuses declarations of schedules that bring a new SQL command, where the caller has not the level admin.';
+--! EndIncluded access/check_commands.sql
+--! Included schedule/declare_schedules_v1.sql
+create function :SCHEMA.declare_schedules_v1(source text, declarations jsonb)
+  returns table (name text, change text)
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  declared record;
+  before :SCHEMA.schedule;
+  after :SCHEMA.schedule;
+  state text;
+  problem text;
+  advice text;
+begin
+  -- Two workers that start at once declare one after the other.
+  perform pg_advisory_xact_lock(:SCHEMA.installation()::integer, -2);
+  perform :SCHEMA.check_commands(declarations);
+
+  for declared in
+    select d.*
+    from jsonb_to_recordset(declarations) as d (
+      name text, spec text, task text, payload jsonb, command text, autocommit boolean, timezone text, queue text,
+      priority integer, catch_up text, catch_up_limit integer, catch_up_age interval, overlap text,
+      starts_at timestamptz, ends_at timestamptz, max_runs integer, jitter interval
+    )
+    order by d.name
+  loop
+    select t.*
+    into before
+    from :SCHEMA.schedule as t
+    where t.name = declared.name;
+    begin
+      perform :SCHEMA.schedule(
+        declared.name,
+        declared.spec,
+        declared.task,
+        coalesce(declared.payload, '{}'),
+        declared.command,
+        coalesce(declared.autocommit, false),
+        coalesce(declared.timezone, 'UTC'),
+        declared.queue,
+        declared.priority,
+        coalesce(declared.catch_up, 'latest'),
+        coalesce(declared.catch_up_limit, 100),
+        coalesce(declared.catch_up_age, interval '1 day'),
+        coalesce(declared.overlap, 'skip'),
+        declared.starts_at,
+        declared.ends_at,
+        declared.max_runs,
+        coalesce(declared.jitter, interval '0'),
+        -- One that was made by hand is changed, and stays when the code no longer names it.
+        case when before.id is null then declare_schedules_v1.source else before.source end
+      );
+    exception
+      -- Of many schedules, which one?
+      when data_exception or integrity_constraint_violation then
+        get stacked diagnostics
+          state = returned_sqlstate,
+          problem = message_text,
+          advice = pg_exception_hint;
+        raise exception using
+          errcode = state,
+          message = case when starts_with(problem, 'schedule "') then '' else 'schedule "' || declared.name || '": ' end || problem,
+          hint = advice;
+    end;
+    select t.*
+    into after
+    from :SCHEMA.schedule as t
+    where t.name = declared.name;
+    name := declared.name;
+    change := case when before.id is null then 'added' when after is distinct from before then 'changed' else 'same' end;
+    return next;
+  end loop;
+
+  for name in
+    delete from :SCHEMA.schedule as t
+    where t.source = declare_schedules_v1.source
+      and not exists (
+        select
+        from jsonb_to_recordset(declarations) as d (name text)
+        where d.name = t.name
+      )
+    returning t.name
+  loop
+    change := 'removed';
+    return next;
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.declare_schedules_v1(text, jsonb) is 'Makes the schedules of a source (an application''s code, a crontab file) exactly those declared, an array of objects with the arguments of schedule() as keys: adds, changes, and removes those that the source declared before and no longer does. Tells for each what changed.';
+--! EndIncluded schedule/declare_schedules_v1.sql
+--! Included control/pause.sql
+create function :SCHEMA.pause(queue text default null, schedule text default null)
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if num_nonnulls(pause.queue, pause.schedule) <> 1 then
+    perform :SCHEMA.refuse('pause needs one of queue and schedule', 'For example pause(queue => ''mail'').');
+  end if;
+  if pause.schedule is not null then
+    perform :SCHEMA.enable_schedule(pause.schedule, false);
+    return;
+  end if;
+
+  insert into :SCHEMA.queue (name, paused_at, paused_by)
+  values (:SCHEMA.check_name('queue', pause.queue), clock_timestamp(), session_user)
+  on conflict (name) do update
+  set
+    paused_at = excluded.paused_at,
+    paused_by = excluded.paused_by
+  where :SCHEMA.queue.paused_at is null;
+end;
+$$;
+
+comment on function :SCHEMA.pause(text, text) is 'From its commit on no worker claims jobs of the queue, or no slot of the schedule runs; what runs goes on. resume() ends it.';
+--! EndIncluded control/pause.sql
+--! Included control/resume.sql
+create function :SCHEMA.resume(queue text default null, schedule text default null)
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if num_nonnulls(resume.queue, resume.schedule) <> 1 then
+    perform :SCHEMA.refuse('resume needs one of queue and schedule', 'For example resume(queue => ''mail'').');
+  end if;
+  if resume.schedule is not null then
+    perform :SCHEMA.enable_schedule(resume.schedule, true);
+    return;
+  end if;
+
+  update :SCHEMA.queue
+  set
+    paused_at = null,
+    paused_by = null
+  where name = resume.queue
+    and paused_at is not null;
+  if found then
+    perform :SCHEMA.wake_queue(resume.queue);
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.resume(text, text) is 'Ends the pause of a queue, waking workers, or of a schedule: its slots of the meantime were not missed and do not run.';
+--! EndIncluded control/resume.sql
+--! Included control/retry.sql
+create function :SCHEMA.retry(id bigint)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  old :SCHEMA.archive;
+begin
+  -- A job that waits for its next attempt is due now.
+  update :SCHEMA.job
+  set run_at = clock_timestamp()
+  where id = retry.id
+    and state = 'scheduled'
+    and attempt > 0;
+  if found then
+    return true;
+  end if;
+
+  select *
+  into old
+  from :SCHEMA.archive
+  where id = retry.id
+    and state <> 'succeeded'
+  for update;
+  if not found then
+    return false;
+  end if;
+
+  insert into :SCHEMA.job (
+    id, created_at, priority, max_attempts, task, queue, payload, unique_key, coalesce_key,
+    timeout, scheduled_for, tags, headers
+  )
+  values (
+    old.id, old.created_at, old.priority, old.max_attempts, old.task, old.queue, old.payload, old.unique_key,
+    old.coalesce_key, old.timeout, old.scheduled_for, old.tags, old.headers
+  )
+  on conflict do nothing;
+  if not found then
+    return false;
+  end if;
+
+  delete from :SCHEMA.archive
+  where id = retry.id;
+  return true;
+end;
+$$;
+
+comment on function :SCHEMA.retry(bigint) is
+'Runs a failed, cancelled or expired job again, with all its attempts; makes a job that waits for its next attempt due now.
+Usable over a query: select rouse.retry(id) from rouse.failures where task = ''send_mail''.
+Returns false where there is nothing to retry: the job runs, is ready, has not run yet, succeeded or is gone, or another live job holds its key.';
+--! EndIncluded control/retry.sql
+--! Included control/purge.sql
+-- The archive is looked at twice: retry() moves a job out of it and an attempt that ends moves one into it. Either
+-- may be under way in a transaction for which these deletes wait.
+create function :SCHEMA.purge(id bigint)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  purged boolean;
+begin
+  delete from :SCHEMA.archive
+  where id = purge.id;
+  purged := found;
+  delete from :SCHEMA.job
+  where id = purge.id;
+  purged := purged or found;
+  delete from :SCHEMA.archive
+  where id = purge.id;
+  purged := purged or found;
+  delete from :SCHEMA.attempt_error
+  where job_id = purge.id;
+  return purged;
+end;
+$$;
+
+comment on function :SCHEMA.purge(bigint) is 'Removes every trace of a job: live or finished, payload, result and errors. A running attempt goes on and its end is refused as stale. Returns whether there was such a job.';
+--! EndIncluded control/purge.sql
+--! Included watch/job_draft.sql
+create type :SCHEMA.job_draft as (
+  payload jsonb,
+  queue text,
+  priority smallint,
+  delay interval,
+  unique_key text,
+  coalesce_key text
+);
+
+comment on type :SCHEMA.job_draft is 'What a changed row or a message says of its jobs, before it is known which tasks get one. Null: as the task says.';
+comment on column :SCHEMA.job_draft.payload is 'Input of the task.';
+comment on column :SCHEMA.job_draft.queue is 'Queue to wait in.';
+comment on column :SCHEMA.job_draft.priority is 'A higher number runs first.';
+comment on column :SCHEMA.job_draft.delay is 'Time until it is due.';
+comment on column :SCHEMA.job_draft.unique_key is 'Key of which the task has one live job at most.';
+comment on column :SCHEMA.job_draft.coalesce_key is 'Key of which the task has one waiting job at most.';
+--! EndIncluded watch/job_draft.sql
+--! Included watch/targets.sql
+create function :SCHEMA.targets(tasks text[], topic text, headers jsonb)
+  returns table (task text, queue text, priority smallint, delay interval, headers jsonb)
+  language sql
+  stable
+  rows 1
+begin atomic
+  select distinct on (d.name)
+    d.name,
+    d.queue,
+    d.priority,
+    d.delay,
+    case
+      when a.topic is null then targets.headers
+      else jsonb_build_object('topic', a.topic) || coalesce(targets.headers, '{}')
+    end
+  from (
+    select t.name, null::text as topic
+    from unnest(tasks) as t (name)
+    union all
+    select s.task, s.topic
+    from :SCHEMA.subscription as s
+    where s.topic = targets.topic
+  ) as a
+  cross join lateral :SCHEMA.task_defaults(a.name, tell => false) as d
+  order by d.name, a.topic nulls first;
+end;
+
+comment on function :SCHEMA.targets(text[], text, jsonb) is 'The tasks that get a job: those named, and those subscribed to the topic; each once, with its defaults and the headers of its jobs.';
+--! EndIncluded watch/targets.sql
+--! Included watch/all_drafts.sql
+create function :SCHEMA.all_drafts(drafts :SCHEMA.job_draft[], more refcursor, most integer default null)
+  returns setof :SCHEMA.job_draft
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  draft :SCHEMA.job_draft;
+begin
+  return query
+  select *
+  from unnest(drafts);
+
+  while more is not null and coalesce(most, 1) > 0 loop
+    fetch more into draft;
+    exit when not found;
+    return next draft;
+    most := most - 1;
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.all_drafts(:SCHEMA.job_draft[], refcursor, integer) is 'These drafts, and up to that many that an open cursor still has; null: all of them.';
+--! EndIncluded watch/all_drafts.sql
+--! Included watch/tell_listeners.sql
+create function :SCHEMA.tell_listeners(topic text, payloads jsonb[])
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  message_id bigint := (select nextval(s.tableoid::regclass) from :SCHEMA.broadcast_id as s);
+begin
+  insert into :SCHEMA.broadcast (id, n, topic, payload)
+  select message_id, p.n, tell_listeners.topic, p.payload
+  from unnest(payloads) with ordinality as p (payload, n);
+  perform pg_notify(:SCHEMA.channel(), json_build_object('topic', topic, 'id', message_id)::text);
+end;
+$$;
+
+comment on function :SCHEMA.tell_listeners(text, jsonb[]) is 'Live broadcast: puts messages where listening processes fetch them, and notifies these at the commit.';
+--! EndIncluded watch/tell_listeners.sql
+--! Included watch/insert_drafts.sql
+-- Drafts with keys come in the order of their keys, so that two transactions that share some wait for each other, and
+-- never in a circle.
+create function :SCHEMA.insert_drafts(
+  drafts :SCHEMA.job_draft[],
+  more refcursor,
+  tasks text[],
+  topic text,
+  headers jsonb,
+  key text
+)
+  returns bigint
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  as_of timestamptz := clock_timestamp();
+  added bigint := 0;
+  waiting record;
+begin
+  if key = 'coalesce_key' then
+    -- A job that was there gets the new payload and keeps its place. No insert wakes a worker for it, and one may
+    -- have passed it by while this transaction held it.
+    for waiting in
+      with merged as (
+        insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, coalesce_key, headers)
+        select
+          t.task,
+          d.payload,
+          coalesce(d.queue, t.queue),
+          coalesce(d.priority, t.priority),
+          case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' else 'ready' end,
+          as_of + coalesce(d.delay, t.delay),
+          as_of,
+          d.coalesce_key,
+          t.headers
+        from :SCHEMA.all_drafts(drafts, more) as d
+        cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
+        on conflict (task, coalesce_key) where coalesce_key is not null and state <> 'running'
+        do update
+        set
+          payload = excluded.payload,
+          headers = excluded.headers
+        returning queue, state
+      )
+      select queue, count(*) as jobs, bool_or(state = 'ready') as ready
+      from merged
+      group by queue
+    loop
+      added := added + waiting.jobs;
+      if waiting.ready then
+        perform :SCHEMA.wake_queue(waiting.queue);
+      end if;
+    end loop;
+    return added;
+  end if;
+
+  if key = 'unique_key' then
+    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, unique_key, headers)
+    select
+      t.task,
+      d.payload,
+      coalesce(d.queue, t.queue),
+      coalesce(d.priority, t.priority),
+      case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' else 'ready' end,
+      as_of + coalesce(d.delay, t.delay),
+      as_of,
+      d.unique_key,
+      t.headers
+    from :SCHEMA.all_drafts(drafts, more) as d
+    cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
+    on conflict (task, unique_key) where unique_key is not null
+    do nothing;
+  else
+    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, headers)
+    select
+      t.task,
+      d.payload,
+      coalesce(d.queue, t.queue),
+      coalesce(d.priority, t.priority),
+      case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' else 'ready' end,
+      as_of + coalesce(d.delay, t.delay),
+      as_of,
+      t.headers
+    from :SCHEMA.all_drafts(drafts, more) as d
+    cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t;
+  end if;
+  get diagnostics added = row_count;
+  return added;
+end;
+$$;
+
+comment on function :SCHEMA.insert_drafts(:SCHEMA.job_draft[], refcursor, text[], text, jsonb, text) is 'Makes the jobs of drafts, those given and those that a cursor still has, in one statement; returns how many. key: unique_key, coalesce_key or null, what kind of key the drafts have.';
+--! EndIncluded watch/insert_drafts.sql
+--! Included watch/enqueue_drafts.sql
+-- One statement for all drafts, however many. Where listeners of a topic are told too it is a thousand at a time,
+-- because each draft is then used twice, and all of them may be too many to hold.
+--
+-- The trigger functions that watch() made call it, so its signature stays: a new one would be a new function.
+create function :SCHEMA.enqueue_drafts(
+  drafts :SCHEMA.job_draft[],
+  more refcursor,
+  tasks text[],
+  topic text,
+  headers jsonb,
+  key text default null
+)
+  returns bigint
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  part :SCHEMA.job_draft[];
+  added bigint := 0;
+begin
+  if topic is null then
+    return :SCHEMA.insert_drafts(drafts, more, tasks, null, headers, key);
+  end if;
+
+  part := array(select d from :SCHEMA.all_drafts(drafts, more, 1000 - cardinality(drafts)) as d);
+  while cardinality(part) > 0 loop
+    perform :SCHEMA.tell_listeners(topic, array(select d.payload from unnest(part) as d));
+    added := added + :SCHEMA.insert_drafts(part, null, tasks, topic, headers, key);
+    part := array(select d from :SCHEMA.all_drafts('{}', more, 1000) as d);
+  end loop;
+  return added;
+end;
+$$;
+
+comment on function :SCHEMA.enqueue_drafts(:SCHEMA.job_draft[], refcursor, text[], text, jsonb, text) is 'What a changed row or a message leads to: jobs for the tasks named and for those subscribed to the topic, and its live broadcast. Returns the number of jobs.';
+--! EndIncluded watch/enqueue_drafts.sql
+--! Included watch/publish.sql
+create function :SCHEMA.publish(topic text, payload jsonb default '{}', headers jsonb default null)
+  returns bigint
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  message :SCHEMA.job_draft;
+begin
+  perform :SCHEMA.check_name('topic', topic);
+  perform :SCHEMA.check_headers(headers);
+  perform :SCHEMA.check_payload(publish.payload, s.payload_limit)
+  from :SCHEMA.setting as s;
+  message.payload := coalesce(publish.payload, '{}');
+  return :SCHEMA.enqueue_drafts(array[message], null, '{}', topic, headers);
+end;
+$$;
+
+comment on function :SCHEMA.publish(text, jsonb, jsonb) is
+'Publishes a message: a job for each task subscribed to the topic, and a live broadcast to every process that listens now. Both only after the commit.
+  topic     any name; it needs no declaration
+  payload   the message, any JSON value, at most payload_limit bytes (table setting)
+  headers   context that travels with the jobs, a JSON object; they also get {"topic": name}
+Returns how many jobs there are. A topic that nobody has subscribed to gives 0 and is no error.';
+--! EndIncluded watch/publish.sql
+--! Included watch/subscribe.sql
+create function :SCHEMA.subscribe(topic text, task text)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform :SCHEMA.check_name('topic', topic);
+  perform :SCHEMA.task_defaults(task);
+  insert into :SCHEMA.subscription (topic, task)
+  values (subscribe.topic, subscribe.task)
+  on conflict do nothing;
+  if found then
+    return true;
+  end if;
+
+  -- Asked for by hand, it stays when the code no longer asks for it.
+  update :SCHEMA.subscription as s
+  set declared = false
+  where s.topic = subscribe.topic
+    and s.task = subscribe.task
+    and s.declared;
+  return false;
+end;
+$$;
+
+comment on function :SCHEMA.subscribe(text, text) is
+'From its commit on the task gets a job for whatever is published to the topic. Returns false where it was subscribed already.
+Code subscribes with defineTask({ topics: […] }); processes that want to hear a topic live listen instead.';
+--! EndIncluded watch/subscribe.sql
+--! Included watch/unsubscribe.sql
+create function :SCHEMA.unsubscribe(topic text, task text)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from :SCHEMA.subscription as s
+  where s.topic = unsubscribe.topic
+    and s.task = unsubscribe.task;
+  return found;
+end;
+$$;
+
+comment on function :SCHEMA.unsubscribe(text, text) is 'Ends a subscription; jobs that exist stay. Returns false where there was none. One that code declares comes back when a worker with that code starts.';
+--! EndIncluded watch/unsubscribe.sql
+--! Included watch/declare_topics_v1.sql
+create function :SCHEMA.declare_topics_v1(declarations jsonb)
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  added integer;
+  removed integer;
+begin
+  insert into :SCHEMA.subscription (topic, task, declared)
+  select distinct
+    :SCHEMA.check_name('topic', t.topic), :SCHEMA.check_task(d.key), true
+  from jsonb_each(declarations) as d
+  cross join lateral jsonb_array_elements_text(d.value) as t (topic)
+  order by 1, 2
+  on conflict do nothing;
+  get diagnostics added = row_count;
+
+  delete from :SCHEMA.subscription as s
+  where s.declared
+    and declarations ? s.task
+    and not declarations -> s.task ? s.topic;
+  get diagnostics removed = row_count;
+  return added + removed;
+end;
+$$;
+
+comment on function :SCHEMA.declare_topics_v1(jsonb) is 'Worker protocol: the topics that the code of tasks names, an object such as {"send_mail": ["user.created"], "bill": []}. Subscriptions declared earlier and no longer named are removed, for the tasks in the object; those made with subscribe() stay. Returns how many changed.';
+--! EndIncluded watch/declare_topics_v1.sql
+--! Included watch/broadcasts_v1.sql
+create function :SCHEMA.broadcasts_v1(ids bigint[])
+  returns table (id bigint, topic text, payload jsonb, published_at timestamptz)
+  language sql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select b.id, b.topic, b.payload, b.published_at
+  from :SCHEMA.broadcast as b
+  where b.id = any (ids)
+  order by b.id, b.n;
+end;
+
+comment on function :SCHEMA.broadcasts_v1(bigint[]) is 'Listener protocol: the live messages that notifications named as {"topic": name, "id": number}, several for an id where one statement published several. They are kept for ten minutes.';
+--! EndIncluded watch/broadcasts_v1.sql
+--! Included watch/is_row_expression.sql
+create function :SCHEMA.is_row_expression(value text)
+  returns boolean
+  language sql
+  immutable
+  parallel safe
+return value ~* '\m(new|old)"?\s*[.,)]|\mtg_op\M';
+
+comment on function :SCHEMA.is_row_expression(text) is 'Whether an argument of watch() is SQL over the row: it reads new, old or tg_op. Otherwise it is a fixed value.';
+--! EndIncluded watch/is_row_expression.sql
+--! Included watch/check_watch_expression.sql
+-- The expression is planned, not run, over rows of the table's type that hold nothing: no right on the table is needed,
+-- and no function of the user's is called. Standing in WHERE it can hold neither aggregates nor sets.
+create function :SCHEMA.check_watch_expression(relation regclass, argument text, expression text, type text)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  plan refcursor;
+  message text;
+  hint text;
+begin
+  open plan for execute format(
+    'explain select
+     from (select (r.r).* from (select null::%1$s as r offset 0) as r) as new
+     cross join (select (r.r).* from (select null::%1$s as r offset 0) as r) as old
+     cross join (select null::text as tg_op offset 0) as tg
+     where %2$s',
+    relation,
+    case type
+      when 'boolean' then format(E'(\n%s\n)', expression)
+      when 'jsonb' then format(E'to_jsonb((\n%s\n)) is not null', expression)
+      else format(E'(\n%s\n)::%s is not null', expression, type)
+    end
+  );
+  close plan;
+exception
+  when syntax_error_or_access_rule_violation or data_exception or feature_not_supported
+    or cardinality_violation or raise_exception then
+    get stacked diagnostics
+      message = message_text,
+      hint = pg_exception_hint;
+    raise exception using
+      errcode = sqlstate,
+      message = format('%s %s: %s', argument, quote_literal(:SCHEMA.shorten(expression, 200)), message),
+      hint = coalesce(nullif(hint, '') || ' ', '')
+        || 'It is SQL over new and old, the row after and before; what is not part of PostgreSQL itself is named with its schema.';
+end;
+$$;
+
+comment on function :SCHEMA.check_watch_expression(regclass, text, text, text) is 'Refuses SQL over new and old that would not work, naming the argument it was given for.';
+--! EndIncluded watch/check_watch_expression.sql
+--! Included watch/check_watch_value.sql
+create function :SCHEMA.check_watch_value(relation regclass, argument text, value text)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  message text;
+begin
+  if :SCHEMA.is_row_expression(value) then
+    perform :SCHEMA.check_watch_expression(
+      relation,
+      argument,
+      value,
+      case argument
+        when 'priority' then 'integer'
+        when 'delay' then 'interval'
+        when 'payload' then 'jsonb'
+        else 'text'
+      end
+    );
+    return;
+  end if;
+
+  case argument
+    when 'queue' then
+      perform :SCHEMA.check_given_name(argument, value, 200);
+    when 'priority' then
+      perform :SCHEMA.check_priority(value::integer);
+    when 'delay' then
+      perform :SCHEMA.check_delay(value::interval);
+    when 'payload' then
+      perform value::jsonb;
+    else
+      perform :SCHEMA.check_given_name(argument, value, 400);
+  end case;
+exception
+  when invalid_text_representation or invalid_datetime_format or datetime_field_overflow
+    or interval_field_overflow or numeric_value_out_of_range then
+    get stacked diagnostics message = message_text;
+    raise exception using
+      errcode = sqlstate,
+      message = format('%s %s: %s', argument, quote_literal(:SCHEMA.shorten(value, 200)), message),
+      hint = case argument
+        when 'payload' then 'Give key, row, change or changed; or a JSON value; or SQL over the row, such as jsonb_build_object(''id'', new.id).'
+        when 'priority' then 'Give a number from -100 to 100; or SQL over the row, such as case when new.total > 1000 then 10 end.'
+        when 'delay' then 'Give a time, such as 5 minutes; or SQL over the row, such as new.send_at - now().'
+      end;
+end;
+$$;
+
+comment on function :SCHEMA.check_watch_value(regclass, text, text) is 'Refuses a fixed value or an expression given to watch() that would not work, naming its argument.';
+--! EndIncluded watch/check_watch_value.sql
+--! Included watch/watchable.sql
+-- Statement-level triggers see a whole statement at once, but they fire only for the table that the statement names:
+-- a write to a partition does not fire those of the partitioned table, nor the other way round, and foreign tables
+-- have no transition tables. Row-level triggers are the ones that PostgreSQL carries over to partitions.
+create function :SCHEMA.watchable(relation regclass, level text default null)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  its record;
+begin
+  select
+    c.oid,
+    c.relkind,
+    c.relpersistence,
+    c.relnamespace,
+    n.nspname,
+    exists (select from pg_inherits as i where i.inhrelid = c.oid) as has_parent
+  into its
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = relation;
+
+  if its.oid is null then
+    perform :SCHEMA.refuse(
+      coalesce('relation ' || relation || ' does not exist', 'relation is null'),
+      'Name the table to watch, such as ''public.orders''.'
+    );
+  end if;
+  if its.relkind in ('v', 'm') then
+    perform :SCHEMA.refuse(
+      format('%s is a %s', relation, case its.relkind when 'v' then 'view' else 'materialized view' end),
+      'Watch the tables that it reads: a write through a view is a write to them.'
+    );
+  end if;
+  if its.relkind not in ('r', 'p', 'f') then
+    perform :SCHEMA.refuse(format('%s is not a table', relation), 'Name the table to watch, such as ''public.orders''.');
+  end if;
+  if its.relpersistence = 't' then
+    perform :SCHEMA.refuse(
+      format('%s is a temporary table', relation),
+      'Only its own session could write to it; let that session call enqueue().'
+    );
+  end if;
+  if its.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
+    perform :SCHEMA.refuse(format('%s is a system catalog', relation), 'PostgreSQL allows no triggers on it.');
+  end if;
+  if its.relnamespace = :SCHEMA.installation() then
+    perform :SCHEMA.refuse(
+      format('%s belongs to the queue itself', relation),
+      'A job about a job would never end. Watch a table of the application.'
+    );
+  end if;
+  if not has_table_privilege(relation, 'trigger') then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = format('role %s, which owns the queue, may not create triggers on %s', quote_ident(current_user), relation),
+      hint = format('Let the owner of the table run: grant trigger on %s to %s', relation, quote_ident(current_user));
+  end if;
+  if level not in ('statement', 'row') then
+    perform :SCHEMA.refuse(
+      format('level %s is unknown', quote_literal(:SCHEMA.shorten(level))),
+      'It is statement or row; leave it out for the one that sees every write.'
+    );
+  end if;
+  if level = 'statement' and (
+    its.relkind = 'f'
+    or exists (
+      select
+      from pg_partition_tree(relation) as p
+      join pg_class as c on c.oid = p.relid
+      where c.relkind = 'f'
+    )
+  ) then
+    perform :SCHEMA.refuse(
+      format('level statement is not possible for %s: it is a foreign table or has foreign partitions', relation),
+      'Leave level out.'
+    );
+  end if;
+  return coalesce(level, case when its.relkind in ('p', 'f') or its.has_parent then 'row' else 'statement' end);
+end;
+$$;
+
+comment on function :SCHEMA.watchable(regclass, text) is 'The level of the triggers for a table: the one asked for, or the one that sees every write: statement, or row for partitioned and foreign tables and for partitions. Refuses what cannot be watched.';
+--! EndIncluded watch/watchable.sql
+--! Included watch/watch_columns.sql
+create function :SCHEMA.watch_columns(relation regclass, argument text, columns text[])
+  returns text[]
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  existing text[] := array(
+    select a.attname
+    from pg_attribute as a
+    where a.attrelid = relation
+      and a.attnum > 0
+      and not a.attisdropped
+    order by a.attnum
+  );
+  missing text;
+begin
+  if cardinality(columns) = 0 then
+    perform :SCHEMA.refuse(argument || ' is empty', 'Name columns, or leave it out.');
+  end if;
+  select c.name
+  into missing
+  from unnest(columns) as c (name)
+  where coalesce(c.name, '') <> all (existing)
+  limit 1;
+  if found then
+    perform :SCHEMA.refuse(
+      format(
+        '%s: %s has no column %s%s',
+        argument,
+        relation,
+        quote_nullable(:SCHEMA.shorten(missing)),
+        coalesce('; did you mean ''' || :SCHEMA.nearest_name(missing, existing) || '''?', '')
+      ),
+      'Columns are ' || :SCHEMA.shorten(array_to_string(existing, ', '), 500) || '. Spell them as they are stored, without quotes.'
+    );
+  end if;
+  return columns;
+end;
+$$;
+
+comment on function :SCHEMA.watch_columns(regclass, text, text[]) is 'The columns themselves, or an error that names one that the table does not have.';
+--! EndIncluded watch/watch_columns.sql
+--! Included watch/watch_key.sql
+create function :SCHEMA.watch_key(relation regclass)
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select coalesce(
+    (
+      select array_agg(a.attname::text order by k.n)
+      from (
+        select i.indkey[0 : i.indnkeyatts - 1] as columns
+        from pg_index as i
+        where i.indrelid = relation
+          and i.indisunique
+          and i.indisvalid
+          and i.indpred is null
+          and i.indexprs is null
+          and not exists (
+            select
+            from pg_attribute as a
+            where a.attrelid = relation
+              and a.attnum = any (i.indkey[0 : i.indnkeyatts - 1])
+              and not a.attnotnull
+          )
+        order by i.indisprimary desc, i.indisreplident desc, i.indexrelid
+        limit 1
+      ) as i
+      cross join unnest(i.columns) with ordinality as k (attnum, n)
+      join pg_attribute as a on a.attrelid = relation and a.attnum = k.attnum
+    ),
+    '{}'
+  );
+end;
+
+comment on function :SCHEMA.watch_key(regclass) is 'Columns that identify a row: those of the primary key, or else of a unique index without nulls; empty where there is none.';
+--! EndIncluded watch/watch_key.sql
+--! Included watch/watch_row_key.sql
+create function :SCHEMA.watch_row_key(key text[], alias text)
+  returns text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select case cardinality(key)
+    when 1 then format('%s.%I::text', alias, key[1])
+    else format('jsonb_build_array(%s)::text', string_agg(format('%s.%I', alias, k.name), ', ' order by k.n))
+  end
+  from unnest(key) with ordinality as k (name, n);
+end;
+
+comment on function :SCHEMA.watch_row_key(text[], text) is 'SQL for the key of a row as a text: the value of its column, or a JSON array of them.';
+--! EndIncluded watch/watch_row_key.sql
+--! Included watch/watch_rows.sql
+-- In transition tables, and in NEW and OLD, virtual generated columns are null. The generation expression names plain
+-- columns, so it means the same over the rows themselves.
+create function :SCHEMA.watch_rows(relation regclass, level text, alias text)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rows_of text := case level
+    when 'statement' then alias || '_rows'
+    else format('(select %s.*)', alias)
+  end;
+  columns text;
+begin
+  select string_agg(
+    case a.attgenerated
+      when 'v' then format('(%s) as %I', pg_get_expr(d.adbin, d.adrelid), a.attname)
+      else quote_ident(a.attname)
+    end,
+    ', '
+    order by a.attnum
+  )
+  into columns
+  from pg_attribute as a
+  left join pg_attrdef as d
+    on d.adrelid = a.attrelid
+   and d.adnum = a.attnum
+  where a.attrelid = relation
+    and a.attnum > 0
+    and not a.attisdropped
+  having bool_or(a.attgenerated = 'v');
+  if columns is null then
+    return rows_of;
+  end if;
+  return format('(select %s from %s as "the row")', columns, rows_of);
+end;
+$$;
+
+comment on function :SCHEMA.watch_rows(regclass, text, text) is 'SQL that gives the rows a trigger function sees as new or old, with virtual generated columns computed.';
+--! EndIncluded watch/watch_rows.sql
+--! Included watch/watch_reads_both.sql
+create function :SCHEMA.watch_reads_both(w :SCHEMA.watch, event text)
+  returns boolean
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select event = 'update' and (w.columns is not null or w.payload in ('change', 'changed'))
+    or coalesce(bool_or(e.expression ~* format('\m%s\M', case event when 'delete' then 'new' else 'old' end)), false)
+  from (
+    select w.condition
+    union all
+    select v.value
+    from unnest(array[w.payload, w.queue, w.priority, w.delay, w.unique_key, w.coalesce_key]) as v (value)
+    where :SCHEMA.is_row_expression(v.value)
+  ) as e (expression);
+end;
+
+comment on function :SCHEMA.watch_reads_both(:SCHEMA.watch, text) is 'Whether a watch looks at both new and old when there is such an event.';
+--! EndIncluded watch/watch_reads_both.sql
+--! Included watch/watch_from.sql
+-- The rows before and after an update are told apart by nothing but their order: a key may be what was updated, and two
+-- rows may even have swapped theirs. PostgreSQL adds each pair to both transition tables in one step, so the n-th row of
+-- one belongs to the n-th of the other; test/watch/pairs.test.ts holds this against row-level triggers.
+--
+-- Only where rows move between partitions can one be missing, and then nothing is guessed.
+--
+-- A full join, because it cannot be a nested loop: the plan is made once for a session, perhaps when the tables held one
+-- row, and kept when they hold a million. A statement of one row, the usual one, needs no join: one row each.
+create function :SCHEMA.watch_from(w :SCHEMA.watch, relation regclass, event text, one_row boolean)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  this text := case event when 'delete' then 'old' else 'new' end;
+  other text := case event when 'delete' then 'new' else 'old' end;
+  these text := :SCHEMA.watch_rows(relation, w.level, this);
+begin
+  if not :SCHEMA.watch_reads_both(w, event) then
+    return format(E'      from %s as %s\n', these, this);
+  end if;
+  if event <> 'update' then
+    return format(
+      E'      from %s as %s\n'
+      '      left join %s as %s on false\n',
+      these, this, these, other
+    );
+  end if;
+  if one_row then
+    return format(
+      E'      from %s as new\n'
+      '      cross join %s as old\n',
+      these, :SCHEMA.watch_rows(relation, w.level, 'old')
+    );
+  end if;
+  return format(
+    E'      from (\n'
+    '        select o.before, n.after\n'
+    '        from (select row_number() over () as n, "a row".*::record as before from %s as "a row") as o\n'
+    '        full join (select row_number() over () as n, "a row".*::record as after from %s as "a row") as n using (n)\n'
+    '        where case when o.n is null or n.n is null then %s.refuse(%L, %L) is null else true end\n'
+    '        offset 0\n'
+    '      ) as pair\n'
+    '      cross join lateral (select (pair.before).*) as old\n'
+    '      cross join lateral (select (pair.after).*) as new\n',
+    :SCHEMA.watch_rows(relation, w.level, 'old'),
+    these,
+    :SCHEMA.installation()::regnamespace,
+    'the rows before and after this update cannot be told apart',
+    'A trigger keeps rows from moving to another partition. Watch this table with level => ''row''.'
+  );
+end;
+$$;
+
+comment on function :SCHEMA.watch_from(:SCHEMA.watch, regclass, text, boolean) is 'The FROM clause in which a watch finds new and old for an event.';
+--! EndIncluded watch/watch_from.sql
+--! Included watch/watch_option.sql
+create function :SCHEMA.watch_option(argument text, value text, key text[], alias text)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  schema_name text := :SCHEMA.installation()::regnamespace::text;
+  type text := case argument when 'priority' then 'smallint' when 'delay' then 'interval' else 'text' end;
+begin
+  if value is null then
+    return 'null::' || type;
+  end if;
+  if argument in ('unique_key', 'coalesce_key') and value = 'key' then
+    return format('%s.check_given_name(%L, %s, 400)', schema_name, argument, :SCHEMA.watch_row_key(key, alias));
+  end if;
+  if not :SCHEMA.is_row_expression(value) then
+    return format('%L::%s', value, type);
+  end if;
+  return case argument
+    when 'priority' then format(E'%s.check_priority((\n%s\n)::integer)', schema_name, value)
+    when 'delay' then format(E'%s.check_delay((\n%s\n)::interval)', schema_name, value)
+    else format(
+      E'%s.check_given_name(%L, (\n%s\n)::text, %s)',
+      schema_name, argument, value, case argument when 'queue' then 200 else 400 end
+    )
+  end;
+end;
+$$;
+
+comment on function :SCHEMA.watch_option(text, text, text[], text) is 'SQL for an option of the jobs of a watch: the fixed value, or the expression with a check of what it gives.';
+--! EndIncluded watch/watch_option.sql
+--! Included watch/watch_payload.sql
+create function :SCHEMA.watch_payload(payload text, key text[], event text)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  alias text := case event when 'delete' then 'old' else 'new' end;
+  key_object text := (
+    select format('jsonb_build_object(%s)', string_agg(format('%L, %s.%I', k.name, alias, k.name), ', ' order by k.n))
+    from unnest(key) with ordinality as k (name, n)
+  );
+  old_row text := case event when 'insert' then 'null' else 'to_jsonb(old.*)' end;
+  new_row text := case event when 'delete' then 'null' else 'to_jsonb(new.*)' end;
+begin
+  if payload = 'changed' and event = 'update' then
+    return format(
+      E'(\n'
+      '          select jsonb_build_object(\n'
+      '            %L, %L, %L, %s,\n'
+      '            %L, coalesce(jsonb_object_agg(c.name, c.before), %L),\n'
+      '            %L, coalesce(jsonb_object_agg(c.name, c.after), %L)\n'
+      '          )\n'
+      '          from (\n'
+      '            select n.key as name, o.value as before, n.value as after\n'
+      '            from jsonb_each(to_jsonb(new.*)) as n\n'
+      '            join jsonb_each(to_jsonb(old.*)) as o on o.key = n.key and o.value <> n.value\n'
+      '          ) as c\n'
+      '        )',
+      'event', event, 'key', key_object, 'old', '{}', 'new', '{}'
+    );
+  end if;
+  return case payload
+    when 'key' then key_object
+    when 'row' then format('to_jsonb(%s.*)', alias)
+    when 'change' then format('jsonb_build_object(%L, %L, %L, %s, %L, %s)', 'event', event, 'old', old_row, 'new', new_row)
+    when 'changed' then format(
+      'jsonb_build_object(%L, %L, %L, %s, %L, %s, %L, %s)',
+      'event', event, 'key', key_object, 'old', old_row, 'new', new_row
+    )
+    else case
+      when :SCHEMA.is_row_expression(payload) then format(E'coalesce(to_jsonb((\n%s\n)), %L)', payload, 'null')
+      else format('%L::jsonb', payload)
+    end
+  end;
+end;
+$$;
+
+comment on function :SCHEMA.watch_payload(text, text[], text) is 'SQL for the payload that a changed row makes.';
+--! EndIncluded watch/watch_payload.sql
+--! Included watch/watch_filter.sql
+-- Values are compared as they are stored: that knows every type, json and point included, needs no operator from a
+-- schema that the fixed search_path leaves out, and tells 1.0 from 1.00.
+create function :SCHEMA.watch_filter(w :SCHEMA.watch, event text)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  conditions text[] := array[]::text[];
+begin
+  if event = 'update' and w.columns is not null then
+    conditions := array[(
+      select format(
+        'row(%s)::record *<> row(%s)::record',
+        string_agg(format('old.%I', c.name), ', ' order by c.n),
+        string_agg(format('new.%I', c.name), ', ' order by c.n)
+      )
+      from unnest(w.columns) with ordinality as c (name, n)
+    )];
+  elsif event = 'update' and w.payload = 'changed' then
+    conditions := array['(old.*) *<> (new.*)'];
+  end if;
+  if w.condition is not null then
+    conditions := conditions || format(E'(\n%s\n)', w.condition);
+  end if;
+  return coalesce(E'      where ' || nullif(array_to_string(conditions, E'\n        and '), '') || E'\n', '');
+end;
+$$;
+
+comment on function :SCHEMA.watch_filter(:SCHEMA.watch, text) is 'The WHERE clause of a watch for an event: columns that changed, and the condition; empty where there is neither.';
+--! EndIncluded watch/watch_filter.sql
+--! Included watch/watch_query.sql
+create function :SCHEMA.watch_query(w :SCHEMA.watch, relation regclass, event text, one_row boolean)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  alias text := case event when 'delete' then 'old' else 'new' end;
+  drafts text;
+begin
+  if event = 'truncate' then
+    return format(
+      E'      select %L::jsonb, null::text, null::smallint, null::interval, null::text, null::text\n',
+      '{"event": "truncate"}'
+    );
+  end if;
+
+  drafts := format(
+    E'      select\n'
+    '        %s as payload,\n'
+    '        %s as queue,\n'
+    '        %s as priority,\n'
+    '        %s as delay,\n'
+    '        %s as unique_key,\n'
+    '        %s as coalesce_key\n'
+    '%s%s',
+    :SCHEMA.watch_payload(w.payload, w.key, event),
+    :SCHEMA.watch_option('queue', w.queue, w.key, alias),
+    :SCHEMA.watch_option('priority', w.priority, w.key, alias),
+    :SCHEMA.watch_option('delay', w.delay, w.key, alias),
+    :SCHEMA.watch_option('unique_key', w.unique_key, w.key, alias),
+    :SCHEMA.watch_option('coalesce_key', w.coalesce_key, w.key, alias),
+    :SCHEMA.watch_from(w, relation, event, one_row),
+    :SCHEMA.watch_filter(w, event)
+  );
+
+  if w.batch is not null then
+    -- A job holds as many rows as it may, and at most some 64 MB of them: jsonb ends at 256 MB.
+    return format(
+      E'      select jsonb_agg(c.payload order by c.n), c.queue, c.priority, c.delay, c.unique_key, c.coalesce_key\n'
+      '      from (\n'
+      '        select\n'
+      '          b.*,\n'
+      '          (row_number() over same_options - 1) / %s as part,\n'
+      '          sum(pg_column_size(b.payload)) over same_options / 67108864 as volume\n'
+      '        from (\n'
+      '          select a.*, row_number() over () as n\n'
+      '          from (\n%s'
+      '          ) as a\n'
+      '        ) as b\n'
+      '        window same_options as (\n'
+      '          partition by b.queue, b.priority, b.delay, b.unique_key\n'
+      '          order by b.n\n'
+      '          rows unbounded preceding\n'
+      '        )\n'
+      '      ) as c\n'
+      '      group by c.queue, c.priority, c.delay, c.unique_key, c.coalesce_key, c.part, c.volume\n'
+      '      order by c.unique_key, min(c.n)\n',
+      w.batch, drafts
+    );
+  elsif one_row then
+    return drafts;
+  elsif w.unique_key is not null then
+    return drafts || E'      order by 5\n';
+  elsif w.coalesce_key is not null then
+    -- A statement may not meet a job twice: of rows with one key the last one counts.
+    return format(
+      E'      select distinct on (b.coalesce_key, b.alone)\n'
+      '        b.payload, b.queue, b.priority, b.delay, b.unique_key, b.coalesce_key\n'
+      '      from (\n'
+      '        select\n'
+      '          a.*,\n'
+      '          row_number() over () as n,\n'
+      '          case when a.coalesce_key is null then row_number() over () end as alone\n'
+      '        from (\n%s'
+      '        ) as a\n'
+      '      ) as b\n'
+      '      order by b.coalesce_key, b.alone, b.n desc\n',
+      drafts
+    );
+  end if;
+  return drafts;
+end;
+$$;
+
+comment on function :SCHEMA.watch_query(:SCHEMA.watch, regclass, text, boolean) is 'The query by which a watch makes drafts of jobs from the rows of a statement. one_row: for a statement that changed one row.';
+--! EndIncluded watch/watch_query.sql
+--! Included watch/watch_body.sql
+-- The usual statement changes one row, and often one that the watch has no interest in: that is found out first, and costs
+-- some 10 microseconds.
+--
+-- Expressions are evaluated before anything is written, in a block of their own: an error among them is caught without
+-- a subtransaction that writes, whose number a long transaction of many small statements would have to carry along.
+-- From more than ten rows on, evaluating and writing is one statement in one such block.
+create function :SCHEMA.watch_body(w :SCHEMA.watch, relation regclass)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  schema_name text := :SCHEMA.installation()::regnamespace::text;
+  branches text := '';
+  event text;
+  drafts text;
+  draft_of_one text;
+  filter text;
+  rows_of text;
+  guard text;
+  enqueue text;
+  headers text;
+begin
+  foreach event in array w.events loop
+    drafts := :SCHEMA.watch_query(w, relation, event, w.level = 'row');
+    draft_of_one := :SCHEMA.watch_query(w, relation, event, true);
+    filter := :SCHEMA.watch_filter(w, event);
+    rows_of := case event when 'delete' then 'old_rows' else 'new_rows' end;
+    branches := branches || format(E'    elsif tg_op = %L then\n', upper(event));
+    if event <> 'truncate' and filter <> '' then
+      branches := branches || format(
+        E'      if %snot exists (\n'
+        '      select\n%s%s'
+        '      ) then\n'
+        '        return null;\n'
+        '      end if;\n',
+        case w.level when 'statement' then format('not exists (select from %s offset 1) and ', rows_of) end,
+        :SCHEMA.watch_from(w, relation, event, true),
+        filter
+      );
+    end if;
+    branches := branches || case
+      when draft_of_one <> drafts then format(
+        E'      if exists (select from %s offset 1) then\n'
+        '      open changes for\n%s      ;\n'
+        '      else\n'
+        '      open changes for\n%s      ;\n'
+        '      end if;\n',
+        rows_of, drafts, draft_of_one
+      )
+      else format(E'      open changes for\n%s      ;\n', drafts)
+    end;
+  end loop;
+
+  guard := format(
+    E'exception\n'
+    '  when data_exception or syntax_error_or_access_rule_violation or cardinality_violation\n'
+    '    or integrity_constraint_violation or program_limit_exceeded or raise_exception then\n'
+    '    perform %s.watch_failed(%s, tg_op, sqlstate, sqlerrm, %L);\n'
+    '    return null;\n'
+    'end;',
+    schema_name, w.id, w.on_error
+  );
+  headers := (
+    select format(
+      'nullif(jsonb_strip_nulls(jsonb_build_object(%s)), %L)',
+      string_agg(format('%L, nullif(current_setting(%L, true), %L)', c.name, c.name, ''), ', ' order by c.n),
+      '{}'
+    )
+    from unnest(w.context) with ordinality as c (name, n)
+    having count(*) > 0
+  );
+  enqueue := format(
+    'perform %s.enqueue_drafts(few, changes, %L::text[], %L, %s, %L);',
+    schema_name, w.tasks, w.topic, coalesce(headers, 'null'),
+    case when w.unique_key is not null then 'unique_key' when w.coalesce_key is not null then 'coalesce_key' end
+  );
+
+  return format(
+    E'\n'
+    '#variable_conflict use_column\n'
+    '-- Made by watch() for the watch %s. To change it call watch() again.\n'
+    'declare\n'
+    '  changes refcursor;\n'
+    '  change %s.job_draft;\n'
+    '  few %s.job_draft[] := array[]::%s.job_draft[];\n'
+    'begin\n'
+    '  begin\n'
+    '    %s'
+    '    end if;\n'
+    '    loop\n'
+    '      fetch changes into change;\n'
+    '      exit when not found;\n'
+    '      few := few || change;\n'
+    '      exit when cardinality(few) > 10;\n'
+    '    end loop;\n'
+    '  %s\n'
+    '\n'
+    '  if cardinality(few) > 10 then\n'
+    '    begin\n'
+    '      %s\n'
+    '    %s\n'
+    '  elsif cardinality(few) > 0 then\n'
+    '    %s\n'
+    '  end if;\n'
+    '  close changes;\n'
+    '  return null;\n'
+    'end;\n',
+    quote_ident(regexp_replace(w.name, '[[:cntrl:]]', ' ', 'g')), schema_name, schema_name, schema_name,
+    substr(branches, 8), replace(guard, E'\n', E'\n  '), enqueue, replace(replace(guard, 'return', E'close changes;\n    return'), E'\n', E'\n    '), enqueue
+  );
+end;
+$$;
+
+comment on function :SCHEMA.watch_body(:SCHEMA.watch, regclass) is 'Text of the trigger function of a watch.';
+--! EndIncluded watch/watch_body.sql
+--! Included watch/watch_triggers.sql
+create function :SCHEMA.watch_triggers(w :SCHEMA.watch, relation regclass)
+  returns text[]
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  schema_name name := (select n.nspname from pg_namespace as n where n.oid = :SCHEMA.installation());
+  prefix text := case when octet_length(schema_name) <= 30 then schema_name else 'rouse_' || :SCHEMA.installation() end;
+  triggers text[] := array[]::text[];
+  event text;
+begin
+  foreach event in array w.events loop
+    triggers := triggers || format(
+      'CREATE TRIGGER %I AFTER %s ON %s%s FOR EACH %s EXECUTE FUNCTION %I.%I()',
+      concat_ws('_', prefix, 'watch', w.id, event),
+      upper(event),
+      relation,
+      case
+        when w.level = 'row' or event = 'truncate' then ''
+        when event = 'insert' then ' REFERENCING NEW TABLE AS new_rows'
+        when event = 'delete' then ' REFERENCING OLD TABLE AS old_rows'
+        when :SCHEMA.watch_query(w, relation, event, false) ~ '\mold_rows\M'
+          then ' REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows'
+        else ' REFERENCING NEW TABLE AS new_rows'
+      end,
+      case when event = 'truncate' then 'STATEMENT' else upper(w.level) end,
+      schema_name, 'watch_' || w.id
+    );
+  end loop;
+  return triggers;
+end;
+$$;
+
+comment on function :SCHEMA.watch_triggers(:SCHEMA.watch, regclass) is 'The triggers of a watch, spelled as pg_get_triggerdef() does.';
+--! EndIncluded watch/watch_triggers.sql
+--! Included watch/watch_function.sql
+-- Found by its name: an oid would not survive a dump, nor a stored trigger name the renaming of its table.
+create function :SCHEMA.watch_function(watch integer)
+  returns oid
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select p.oid
+  from pg_proc as p
+  where p.pronamespace = :SCHEMA.installation()
+    and p.proname = 'watch_' || watch
+    and p.pronargs = 0;
+end;
+
+comment on function :SCHEMA.watch_function(integer) is 'The trigger function of a watch; null where it is gone.';
+--! EndIncluded watch/watch_function.sql
+--! Included watch/watch_failed.sql
+create function :SCHEMA.watch_failed(watch integer, event text, code text, message text, on_error text)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  watch_name text := (select w.name from :SCHEMA.watch as w where w.id = watch_failed.watch);
+begin
+  if on_error = 'raise' then
+    raise exception using
+      errcode = code,
+      message = format('watch "%s": %s', watch_name, message),
+      hint = 'The watch was made with on_error => ''raise''. Repair it by calling watch() again, or remove it with unwatch().';
+  end if;
+
+  if exists (
+    select
+    from :SCHEMA.watch_error as e
+    where e.watch_id = watch_failed.watch
+      and e.failed_at > clock_timestamp() - interval '10 seconds'
+      and e.code = watch_failed.code
+  ) then
+    return;
+  end if;
+  insert into :SCHEMA.watch_error (watch_id, event, code, message)
+  values (watch_failed.watch, lower(watch_failed.event), watch_failed.code, watch_failed.message);
+  raise warning using
+    errcode = code,
+    message = format('watch "%s" made no job of this %s: %s', watch_name, lower(event), message),
+    hint = 'The write itself goes on. Repair the watch by calling watch() again; see the view watches.';
+end;
+$$;
+
+comment on function :SCHEMA.watch_failed(integer, text, text, text, text) is 'Called by the trigger function of a watch when an expression fails: keeps the error and warns, or raises it, as the watch was told.';
+--! EndIncluded watch/watch_failed.sql
+--! Included watch/check_watch.sql
+create function :SCHEMA.check_watch(w :SCHEMA.watch, relation regclass)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  known_events constant text[] := array['insert', 'update', 'delete', 'truncate'];
+  bad text;
+begin
+  if cardinality(w.tasks) = 0 and w.topic is null then
+    perform :SCHEMA.refuse('neither task nor topic was given', 'Say which task gets the jobs, or which topic is published to.');
+  end if;
+  perform :SCHEMA.task_defaults(t.name)
+  from unnest(w.tasks) as t (name);
+  perform :SCHEMA.check_given_name('topic', w.topic, 200);
+  perform :SCHEMA.check_name('name', w.name);
+
+  select e.name
+  into bad
+  from unnest(w.events) as e (name)
+  where coalesce(e.name, '') <> all (known_events)
+  limit 1;
+  if found or cardinality(w.events) = 0 then
+    perform :SCHEMA.refuse(
+      case
+        when cardinality(w.events) = 0 then 'events is empty'
+        else format('events: there is no event %s', quote_nullable(:SCHEMA.shorten(bad)))
+      end,
+      'Events are insert, update, delete and truncate.'
+    );
+  end if;
+  if w.columns is not null and 'update' <> all (w.events) then
+    perform :SCHEMA.refuse('columns was given without the event update', 'Only an update changes columns. Use condition to choose rows.');
+  end if;
+  if w.payload in ('key', 'changed') or 'key' in (w.unique_key, w.coalesce_key) then
+    if cardinality(w.key) = 0 and w.events <> array['truncate'] then
+      perform :SCHEMA.refuse(
+        format('%s has no primary key', relation),
+        'Give key => the columns that identify a row, such as ''{id}''; or do without payload, unique_key or coalesce_key => ''key''.'
+      );
+    end if;
+  end if;
+  if w.batch < 1 then
+    perform :SCHEMA.refuse(format('batch %s is not positive', w.batch), 'Give the number of rows that a job may hold.');
+  end if;
+  if w.batch is not null and w.coalesce_key is not null then
+    perform :SCHEMA.refuse('both batch and coalesce_key were given', 'Coalescing keeps the last change of a row, a batch keeps all.');
+  end if;
+  if w.unique_key is not null and w.coalesce_key is not null then
+    perform :SCHEMA.refuse(
+      'both unique_key and coalesce_key were given',
+      'unique_key ignores changes while a job is live, coalesce_key gives the last one to the job that waits.'
+    );
+  end if;
+  if w.on_error not in ('report', 'raise') then
+    perform :SCHEMA.refuse(
+      format('on_error %s is unknown', quote_literal(:SCHEMA.shorten(w.on_error))),
+      'It is report (the write goes on) or raise (the write fails).'
+    );
+  end if;
+
+  select c.name
+  into bad
+  from unnest(w.context) as c (name)
+  where c.name !~ '^[[:alpha:]_][\w$]*(\.[[:alpha:]_][\w$]*)*$' is distinct from false
+  limit 1;
+  if found then
+    perform :SCHEMA.refuse(
+      format('context: %s is not the name of a setting', quote_nullable(:SCHEMA.shorten(bad))),
+      'Name settings as in set app.tenant = …, for example ''{app.tenant, app.trace_id}''.'
+    );
+  end if;
+
+  perform :SCHEMA.check_watch_expression(relation, 'condition', w.condition, 'boolean')
+  where w.condition is not null;
+  perform :SCHEMA.check_watch_value(relation, v.argument, v.value)
+  from (
+    values
+      ('payload', w.payload),
+      ('queue', w.queue),
+      ('priority', w.priority),
+      ('delay', w.delay),
+      ('unique_key', w.unique_key),
+      ('coalesce_key', w.coalesce_key)
+  ) as v (argument, value)
+  where v.value is not null
+    and not (v.argument = 'payload' and v.value in ('key', 'row', 'change', 'changed'));
+end;
+$$;
+
+comment on function :SCHEMA.check_watch(:SCHEMA.watch, regclass) is 'Refuses what a watch could not do, naming the argument.';
+--! EndIncluded watch/check_watch.sql
+--! Included watch/lock_watches.sql
+create function :SCHEMA.lock_watches(patience interval)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  give_up timestamptz := clock_timestamp() + coalesce(patience, interval '5 seconds');
+begin
+  while not pg_try_advisory_xact_lock(:SCHEMA.installation()::integer, -2) loop
+    if clock_timestamp() >= give_up then
+      raise exception using
+        errcode = 'lock_not_available',
+        message = format('another transaction is changing watches and has not ended within %s', patience),
+        hint = 'Try again when it has committed, or give a longer lock_wait.';
+    end if;
+    perform pg_sleep(0.05);
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.lock_watches(interval) is 'Lets one transaction at a time change watches.';
+--! EndIncluded watch/lock_watches.sql
+--! Included watch/patiently.sql
+-- A lock that is waited for makes everybody wait who comes after it. So the wait for it is short, and repeated.
+create function :SCHEMA.patiently(command text, relation text, patience interval)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '200ms'
+  set client_min_messages = 'warning'
+as $$
+declare
+  give_up timestamptz := clock_timestamp() + coalesce(patience, interval '5 seconds');
+begin
+  loop
+    begin
+      execute command;
+      return;
+    exception
+      when lock_not_available then
+        if clock_timestamp() >= give_up then
+          raise exception using
+            errcode = 'lock_not_available',
+            message = format('%s is in use: no lock on it could be had within %s', relation, patience),
+            detail = (
+              select 'Locks on it are held by process ' || string_agg(distinct l.pid::text, ', ') || '.'
+              from pg_locks as l
+              where l.relation = to_regclass(patiently.relation)
+                and l.granted
+                and l.pid <> pg_backend_pid()
+            ),
+            hint = 'Creating a trigger waits for open transactions that wrote to the table. End them (see pg_stat_activity), try again at a quieter time, or give a longer lock_wait.';
+        end if;
+    end;
+    perform pg_sleep(0.1);
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.patiently(text, text, interval) is 'Runs DDL that needs a lock on a table: tries for that long, holding up others for 200 ms at a time.';
+--! EndIncluded watch/patiently.sql
+--! Included watch/put_watch.sql
+-- Nothing is locked where nothing changes, so that programs may call watch() whenever they start, and not the table where
+-- only the function does. Triggers that must go are dropped with the function: that takes no ownership of the table.
+create function :SCHEMA.put_watch(w :SCHEMA.watch, relation regclass, patience interval)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  known :SCHEMA.watch;
+  own_name text;
+  body text;
+  wanted text[];
+  present text[];
+  commands text[];
+begin
+  for locked in 0 .. 1 loop
+    select k.*
+    into known
+    from :SCHEMA.watch as k
+    where k.name = w.name;
+    if found or locked = 1 then
+      w.id := coalesce(known.id, (select nextval(s.tableoid::regclass) from :SCHEMA.watch_id as s));
+      body := :SCHEMA.watch_body(w, relation);
+      wanted := :SCHEMA.watch_triggers(w, relation);
+      present := array(
+        select pg_get_triggerdef(t.oid)
+        from pg_trigger as t
+        where t.tgfoid = :SCHEMA.watch_function(w.id)
+          and t.tgparentid = 0
+      );
+      if wanted <@ present
+        and present <@ wanted
+        and body = (select p.prosrc from pg_proc as p where p.oid = :SCHEMA.watch_function(w.id))
+        and to_jsonb(w) - '{changed_at,changed_by}'::text[] = to_jsonb(known) - '{changed_at,changed_by}'::text[]
+      then
+        return;
+      end if;
+    end if;
+    if locked = 0 then
+      perform :SCHEMA.lock_watches(patience);
+    end if;
+  end loop;
+
+  delete from :SCHEMA.watch as k
+  where k.id = w.id;
+  insert into :SCHEMA.watch
+  select (w).*;
+  delete from :SCHEMA.watch_error as e
+  where e.watch_id = w.id;
+
+  own_name := format('%s.watch_%s()', :SCHEMA.installation()::regnamespace, w.id);
+  commands := array[
+    format(
+      'create or replace function %s returns trigger language plpgsql security definer '
+      'set search_path = pg_catalog, pg_temp set jit = off as %L',
+      own_name, body
+    ),
+    format('revoke all on function %s from public', own_name),
+    format('comment on function %s is %L', own_name, 'Trigger: the watch ' || quote_ident(w.name) || ' on ' || relation || '.')
+  ];
+  if wanted <@ present and present <@ wanted then
+    perform :SCHEMA.patiently(array_to_string(commands, ';'), relation::text, patience);
+    return;
+  end if;
+
+  if exists (
+    select
+    from pg_trigger as t
+    where t.tgfoid = :SCHEMA.watch_function(w.id)
+      and t.tgparentid = 0
+      and not exists (
+        select
+        from unnest(wanted) as d (definition)
+        where starts_with(d.definition, split_part(pg_get_triggerdef(t.oid), ' AFTER ', 1) || ' ')
+          and t.tgrelid = relation
+      )
+  ) then
+    commands := format('drop function %s cascade', own_name) || commands;
+    present := '{}';
+  end if;
+  commands := commands || array(
+    select replace(d.definition, 'CREATE TRIGGER', 'CREATE OR REPLACE TRIGGER')
+    from unnest(wanted) as d (definition)
+    where d.definition <> all (present)
+  );
+  perform :SCHEMA.patiently(array_to_string(commands, ';'), relation::text, patience);
+end;
+$$;
+
+comment on function :SCHEMA.put_watch(:SCHEMA.watch, regclass, interval) is 'Brings the row, the function and the triggers of a watch to what is wanted.';
+--! EndIncluded watch/put_watch.sql
+--! Included watch/watch.sql
+create function :SCHEMA.watch(
+  relation regclass,
+  task text default null,
+  events text[] default '{insert,update,delete}',
+  columns text[] default null,
+  condition text default null,
+  payload text default 'change',
+  name text default null,
+  tasks text[] default null,
+  topic text default null,
+  key text[] default null,
+  batch integer default null,
+  queue text default null,
+  priority text default null,
+  delay text default null,
+  unique_key text default null,
+  coalesce_key text default null,
+  context text[] default null,
+  on_error text default 'report',
+  level text default null,
+  lock_wait interval default '5 seconds'
+)
+  returns text
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  w :SCHEMA.watch;
+begin
+  w.relation := relation;
+  w.level := :SCHEMA.watchable(relation, level);
+  w.tasks := array(
+    select distinct t.name
+    from unnest(task || tasks) as t (name)
+    where t.name is not null
+    order by t.name
+  );
+  w.topic := topic;
+  w.name := coalesce(name, concat_ws('.', relation, concat_ws('+', nullif(array_to_string(w.tasks, '+'), ''), topic)));
+  w.events := array(
+    select lower(e.name)
+    from unnest(coalesce(events, '{insert,update,delete}')) as e (name)
+    group by lower(e.name)
+    order by array_position('{insert,update,delete,truncate}', lower(e.name))
+  );
+  w.columns := :SCHEMA.watch_columns(relation, 'columns', columns);
+  w.condition := nullif(trim(condition), '');
+  w.payload := coalesce(payload, 'change');
+  w.key := coalesce(:SCHEMA.watch_columns(relation, 'key', key), :SCHEMA.watch_key(relation));
+  w.batch := batch;
+  w.queue := queue;
+  w.priority := priority;
+  w.delay := delay;
+  w.unique_key := unique_key;
+  w.coalesce_key := coalesce_key;
+  w.context := coalesce(context, '{}');
+  w.on_error := coalesce(on_error, 'report');
+  w.changed_at := clock_timestamp();
+  w.changed_by := session_user;
+  perform :SCHEMA.check_watch(w, relation);
+  perform :SCHEMA.put_watch(w, relation, lock_wait);
+  return w.name;
+end;
+$$;
+
+comment on function :SCHEMA.watch(regclass, text, text[], text[], text, text, text, text[], text, text[], integer, text, text, text, text, text, text[], text, text, interval) is
+'Makes the changes of a table''s rows start a task, wherever they come from. Returns the name of the watch; calling it again with that name replaces it in one step, or does nothing where nothing changed.
+  relation      the table
+  task, tasks   who gets a job; or
+  topic         is published to: a job for each subscribed task, and a live broadcast
+  events        of insert, update, delete, truncate
+  columns       an update counts only where one of these really changed
+  condition     SQL over new and old (the row after and before), such as new.status = ''paid''; unmet rows make no job
+  payload       change: {"event", "old", "new"}; row: the new row, or the deleted one; key: its key columns;
+                changed: {"event", "key", "old", "new"} with the columns that changed; or SQL over new and old; or fixed JSON
+  name          left out: table.task
+  key           columns that identify a row; left out: the primary key
+  batch         one job for so many rows of a statement, its payload an array; left out: a job for each row
+  queue, priority, delay   a value such as ''mail'', ''10'', ''5 minutes''; or SQL over new and old, such as new.region
+  unique_key    while a job of the task with this key is live, a change makes none; ''key'' is the key of the row
+  coalesce_key  while a job with this key waits, a change gives it its payload instead; ''key'' is the key of the row
+  context       settings to copy into the headers of the jobs, such as {app.tenant}
+  on_error      report: an error in an expression is kept (see the view watches) and the write goes on; raise: it fails
+  level         row: triggers for each row; statement: for each statement. Left out: statement, but row for partitioned
+                and foreign tables and for partitions, where statement sees only writes that name the very same table
+  lock_wait     how long to try for the lock that making a trigger needs
+The SQL runs with the rights of the owner of the queue and without a search_path: only the owner may call this, or an admin, which is the same.
+After TRUNCATE there are no rows to look at: one job with {"event": "truncate"}, whatever condition and keys say.';
+--! EndIncluded watch/watch.sql
+--! Included watch/unwatch.sql
+create function :SCHEMA.unwatch(name text, lock_wait interval default '5 seconds')
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  w :SCHEMA.watch;
+  nearest text;
+begin
+  perform :SCHEMA.lock_watches(lock_wait);
+  delete from :SCHEMA.watch as k
+  where k.name = unwatch.name
+  returning *
+  into w;
+  if not found then
+    nearest := :SCHEMA.nearest_name(unwatch.name, array(select k.name from :SCHEMA.watch as k));
+    raise notice using message = format('there is no watch "%s"', :SCHEMA.shorten(unwatch.name))
+      || coalesce('; did you mean "' || nearest || '"?', '');
+    return false;
+  end if;
+
+  delete from :SCHEMA.watch_error as e
+  where e.watch_id = w.id;
+  perform :SCHEMA.patiently(
+    format('drop function if exists %s.watch_%s() cascade', :SCHEMA.installation()::regnamespace, w.id),
+    w.relation,
+    lock_wait
+  );
+  return true;
+end;
+$$;
+
+comment on function :SCHEMA.unwatch(text, interval) is
+'Ends a watch: removes its triggers. Jobs that exist stay.
+  lock_wait   how long to try for the lock on the table that removing a trigger needs
+Returns false, with a NOTICE, where there is no such watch. A watch whose table is gone is removed like any other.';
+--! EndIncluded watch/unwatch.sql
+--! Included watch/check_watches.sql
+create function :SCHEMA.check_watches()
+  returns table (watch text, problem text)
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set client_min_messages = 'warning'
+as $$
+declare
+  w :SCHEMA.watch;
+  watched regclass;
+begin
+  for w in
+    select *
+    from :SCHEMA.watch as k
+    order by k.name
+  loop
+    watch := w.name;
+    select t.tgrelid
+    into watched
+    from pg_trigger as t
+    where t.tgfoid = :SCHEMA.watch_function(w.id)
+      and t.tgparentid = 0
+    limit 1;
+    begin
+      if watched is null then
+        problem := format('its triggers are gone, with the table %s or without it', w.relation);
+        return next;
+        continue;
+      end if;
+      perform :SCHEMA.watch_columns(watched, 'columns', w.columns);
+      perform :SCHEMA.watch_columns(watched, 'key', nullif(w.key, '{}'));
+      perform :SCHEMA.check_watch(w, watched);
+    exception
+      when syntax_error_or_access_rule_violation or data_exception or feature_not_supported
+        or cardinality_violation or raise_exception then
+        problem := sqlerrm;
+        return next;
+    end;
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.check_watches() is 'Plans every watch anew and returns those that would fail now, and why: a column was dropped or renamed, a function is gone. Errors that happened are in the view watches.';
+--! EndIncluded watch/check_watches.sql
+--! Included inspect/short.sql
+create function :SCHEMA.short(duration interval)
+  returns text
+  language sql
+  immutable
+  parallel safe
+return (
+  select case
+    when duration is null then null
+    when s.seconds < 0 then '-' || t.text
+    else t.text
+  end
+  from (select extract(epoch from duration)) as s (seconds)
+  cross join lateral (select abs(s.seconds)) as a (seconds)
+  cross join lateral (
+    select case
+      when a.seconds < 1 then round(a.seconds * 1000) || ' ms'
+      when a.seconds < 10 then round(a.seconds, 1) || ' s'
+      when a.seconds < 120 then round(a.seconds) || ' s'
+      when a.seconds < 7200 then round(a.seconds / 60) || ' min'
+      when a.seconds < 172800 then round(a.seconds / 3600) || ' h'
+      else round(a.seconds / 86400) || ' d'
+    end
+  ) as t (text)
+);
+
+comment on function :SCHEMA.short(interval) is 'A duration in one unit, as the views show it.';
+--! EndIncluded inspect/short.sql
+--! Included inspect/jobs.sql
+-- A query that asks for few columns must not pay for the others, for a long archive is behind this. So what is joined is
+-- one row at most by a unique key, the error is a subquery in its column, and the time is the statement's: columns with a
+-- volatile function such as clock_timestamp() are worked out even where nobody asked for them (300,000 finished jobs, the
+-- newest 20 ids: 10 s with it, 0.3 s without).
+create view :SCHEMA.jobs as
+select
+  j.id,
+  j.task,
+  j.state,
+  j.queue,
+  j.priority,
+  case
+    when j.state = 'scheduled' then 'in ' || :SCHEMA.short(j.run_at - statement_timestamp())
+    when j.state = 'running' then 'for ' || :SCHEMA.short(statement_timestamp() - j.started_at)
+    when j.state = 'ready' then 'waits ' || :SCHEMA.short(statement_timestamp() - j.run_at)
+  end as "when",
+  :SCHEMA.short(statement_timestamp() - j.created_at) as age,
+  j.attempt || '/' || coalesce(j.max_attempts, t.max_attempts, 10) as attempt,
+  w.name as worker,
+  case
+    when j.attempt > 0 then (
+      select r.message
+      from :SCHEMA.attempt_error as r
+      where r.job_id = j.id
+      order by r.failed_at desc
+      limit 1
+    )
+  end as last_error,
+  j.payload,
+  null::jsonb as result,
+  j.unique_key,
+  j.tags,
+  j.headers,
+  j.created_at,
+  j.run_at,
+  j.started_at,
+  null::timestamptz as finished_at
+from :SCHEMA.job as j
+left join :SCHEMA.task as t on t.name = j.task
+left join :SCHEMA.worker as w on w.id = j.worker_id
+union all
+select
+  a.id,
+  a.task,
+  a.state,
+  a.queue,
+  a.priority,
+  'took ' || :SCHEMA.short(a.finished_at - a.started_at),
+  :SCHEMA.short(statement_timestamp() - a.created_at),
+  a.attempt || '/' || coalesce(a.max_attempts, t.max_attempts, 10),
+  w.name,
+  case
+    when a.state <> 'succeeded' then (
+      select r.message
+      from :SCHEMA.attempt_error as r
+      where r.job_id = a.id
+      order by r.failed_at desc
+      limit 1
+    )
+  end,
+  a.payload,
+  a.result,
+  a.unique_key,
+  a.tags,
+  a.headers,
+  a.created_at,
+  a.run_at,
+  a.started_at,
+  a.finished_at
+from :SCHEMA.archive as a
+left join :SCHEMA.task as t on t.name = a.task
+left join :SCHEMA.worker as w on w.id = a.worker_id;
+
+comment on view :SCHEMA.jobs is 'All jobs, live and finished.';
+comment on column :SCHEMA.jobs.id is 'Identity of the job.';
+comment on column :SCHEMA.jobs.task is 'Task that handles it.';
+comment on column :SCHEMA.jobs.state is 'scheduled, ready, running, blocked, waiting; succeeded, failed, cancelled, expired.';
+comment on column :SCHEMA.jobs.queue is 'Queue it waits in.';
+comment on column :SCHEMA.jobs.priority is 'A higher number runs first.';
+comment on column :SCHEMA.jobs."when" is 'Time until it is due, since it is ready, since it runs, or that its last attempt took.';
+comment on column :SCHEMA.jobs.age is 'Time since it was enqueued.';
+comment on column :SCHEMA.jobs.attempt is 'Attempts started of those allowed.';
+comment on column :SCHEMA.jobs.worker is 'Worker that runs or last ran it.';
+comment on column :SCHEMA.jobs.last_error is 'Why the last attempt failed.';
+comment on column :SCHEMA.jobs.payload is 'Input of the task.';
+comment on column :SCHEMA.jobs.result is 'What the task returned.';
+comment on column :SCHEMA.jobs.unique_key is 'Key of which a task has one live job at most.';
+comment on column :SCHEMA.jobs.tags is 'Labels for people.';
+comment on column :SCHEMA.jobs.headers is 'Context that travels with the job.';
+comment on column :SCHEMA.jobs.created_at is 'When it was enqueued.';
+comment on column :SCHEMA.jobs.run_at is 'When it is, or was, due.';
+comment on column :SCHEMA.jobs.started_at is 'When the last attempt started.';
+comment on column :SCHEMA.jobs.finished_at is 'When it finished.';
+--! EndIncluded inspect/jobs.sql
+--! Included inspect/failures.sql
+create view :SCHEMA.failures as
+select
+  f.id,
+  f.task,
+  f.state,
+  f.attempt,
+  :SCHEMA.short(clock_timestamp() - e.failed_at) || ' ago' as failed,
+  e.message as error,
+  case when f.state = 'scheduled' then 'in ' || :SCHEMA.short(f.run_at - clock_timestamp()) end as next,
+  f.payload,
+  e.detail,
+  e.failed_at
+from (
+  select j.id, j.task, j.state, j.attempt, j.run_at, j.payload
+  from :SCHEMA.job as j
+  where j.attempt > 0
+  union all
+  select a.id, a.task, a.state, a.attempt, a.run_at, a.payload
+  from :SCHEMA.archive as a
+  where a.state = 'failed'
+) as f
+cross join lateral (
+  select r.message, r.detail, r.failed_at
+  from :SCHEMA.attempt_error as r
+  where r.job_id = f.id
+  order by r.failed_at desc
+  limit 1
+) as e;
+
+comment on view :SCHEMA.failures is 'Jobs that ended failed, and live jobs whose last attempt failed, with that error. All errors of a job are in attempt_error.';
+comment on column :SCHEMA.failures.id is 'Identity of the job: select rouse.retry(id) from rouse.failures where ….';
+comment on column :SCHEMA.failures.task is 'Task that handles it.';
+comment on column :SCHEMA.failures.state is 'failed: no attempt is left; otherwise the state it is in now.';
+comment on column :SCHEMA.failures.attempt is 'Attempts started so far.';
+comment on column :SCHEMA.failures.failed is 'How long ago it last failed.';
+comment on column :SCHEMA.failures.error is 'Why, in one line.';
+comment on column :SCHEMA.failures.next is 'Time until the next attempt.';
+comment on column :SCHEMA.failures.payload is 'Input of the task.';
+comment on column :SCHEMA.failures.detail is 'What else is known: name, code, stack.';
+comment on column :SCHEMA.failures.failed_at is 'When it last failed.';
+--! EndIncluded inspect/failures.sql
+--! Included inspect/queues.sql
+create view :SCHEMA.queues as
+select
+  coalesce(q.name, j.queue) as queue,
+  case when q.paused_at is not null then 'paused ' || :SCHEMA.short(clock_timestamp() - q.paused_at) else 'open' end as status,
+  coalesce(j.ready, 0) as ready,
+  coalesce(j.running, 0) as running,
+  coalesce(j.scheduled, 0) as scheduled,
+  coalesce(j.blocked, 0) as blocked,
+  :SCHEMA.short(clock_timestamp() - j.oldest) as oldest,
+  'in ' || :SCHEMA.short(j.next - clock_timestamp()) as next,
+  (
+    select count(*)
+    from :SCHEMA.worker as w
+    where w.stopping_at is null
+      and (w.queues is null or coalesce(q.name, j.queue) = any (w.queues))
+  ) as workers
+from :SCHEMA.queue as q
+full join (
+  select
+    queue,
+    count(*) filter (where state = 'ready') as ready,
+    count(*) filter (where state = 'running') as running,
+    count(*) filter (where state = 'scheduled') as scheduled,
+    count(*) filter (where state in ('blocked', 'waiting')) as blocked,
+    min(run_at) filter (where state = 'ready') as oldest,
+    min(run_at) filter (where state = 'scheduled') as next
+  from :SCHEMA.job
+  group by queue
+) as j on j.queue = q.name
+order by 1;
+
+comment on view :SCHEMA.queues is 'Queues that have live jobs or settings, with what waits in each.';
+comment on column :SCHEMA.queues.queue is 'Name of the queue.';
+comment on column :SCHEMA.queues.status is 'open, or paused and since when.';
+comment on column :SCHEMA.queues.ready is 'Jobs that could run now.';
+comment on column :SCHEMA.queues.running is 'Jobs that run.';
+comment on column :SCHEMA.queues.scheduled is 'Jobs that are due later, those between two attempts included.';
+comment on column :SCHEMA.queues.blocked is 'Jobs that wait for a key or for other jobs.';
+comment on column :SCHEMA.queues.oldest is 'How long the ready job that is due longest has waited.';
+comment on column :SCHEMA.queues.next is 'Time until the next job is due.';
+comment on column :SCHEMA.queues.workers is 'Workers that serve the queue.';
+--! EndIncluded inspect/queues.sql
+--! Included inspect/workers.sql
+create view :SCHEMA.workers as
+select
+  w.id,
+  w.name as worker,
+  case
+    when w.beat_at < clock_timestamp() - s.lease then 'silent'
+    when w.stopping_at is not null then 'stopping'
+    when w.polls_since is not null then 'polling'
+    else 'running'
+  end as status,
+  (
+    select count(*)
+    from :SCHEMA.job as j
+    where j.state = 'running'
+      and j.worker_id = w.id
+  ) || '/' || coalesce(w.concurrency::text, '?') as jobs,
+  w.stuck,
+  :SCHEMA.short(clock_timestamp() - w.beat_at) || ' ago' as last_beat,
+  :SCHEMA.short(clock_timestamp() - w.started_at) as up,
+  coalesce(array_to_string(w.queues, ', '), 'all') as queues,
+  coalesce(cardinality(w.tasks)::text, 'all') as tasks,
+  w.host,
+  w.pid,
+  w.version
+from :SCHEMA.worker as w
+cross join :SCHEMA.setting as s
+order by w.id;
+
+comment on view :SCHEMA.workers is 'Worker processes.';
+comment on column :SCHEMA.workers.id is 'Identity of the worker.';
+comment on column :SCHEMA.workers.worker is 'Its name.';
+comment on column :SCHEMA.workers.status is 'running; polling: it hears no notification and looks every second; stopping: takes no new jobs; silent: gave no sign of life for a lease.';
+comment on column :SCHEMA.workers.jobs is 'Jobs it runs, of those it may run at a time.';
+comment on column :SCHEMA.workers.stuck is 'Slots it cannot use: their handlers ignore that their attempt has ended.';
+comment on column :SCHEMA.workers.last_beat is 'When it last gave a sign of life.';
+comment on column :SCHEMA.workers.up is 'How long it has been running.';
+comment on column :SCHEMA.workers.queues is 'Queues it serves.';
+comment on column :SCHEMA.workers.tasks is 'Number of tasks it knows.';
+comment on column :SCHEMA.workers.host is 'Host it runs on.';
+comment on column :SCHEMA.workers.pid is 'Its process id there.';
+comment on column :SCHEMA.workers.version is 'Version of Rouse it runs.';
+--! EndIncluded inspect/workers.sql
+--! Included inspect/watches.sql
+create view :SCHEMA.watches as
+select
+  w.name as watch,
+  coalesce(t.relation::text, w.relation) as relation,
+  array_to_string(w.events, ', ') as events,
+  array_to_string(w.tasks, ', ') as tasks,
+  w.topic,
+  case
+    when t.relation is null then 'table gone'
+    when t.disabled then 'disabled'
+    when t.triggers < cardinality(w.events) then 'triggers missing'
+    when e.failed_at > clock_timestamp() - interval '1 day' then 'failing'
+    else 'active'
+  end as status,
+  case when e.failed_at is not null then :SCHEMA.short(clock_timestamp() - e.failed_at) || ' ago' end as failed,
+  e.message as error,
+  array_to_string(w.columns, ', ') as columns,
+  w.condition,
+  w.payload,
+  case when w.batch is not null then 'up to ' || w.batch || ' rows' else 'one row' end as job_for,
+  concat_ws(
+    ', ',
+    'queue ' || w.queue,
+    'priority ' || w.priority,
+    'delay ' || w.delay,
+    'unique_key ' || w.unique_key,
+    'coalesce_key ' || w.coalesce_key,
+    'context ' || nullif(array_to_string(w.context, ' '), '')
+  ) as options,
+  w.on_error,
+  w.level,
+  w.changed_at,
+  w.changed_by
+from :SCHEMA.watch as w
+left join lateral (
+  select
+    min(g.tgrelid)::regclass as relation,
+    count(*) as triggers,
+    bool_or(g.tgenabled = 'D') as disabled
+  from pg_catalog.pg_proc as p
+  join pg_catalog.pg_trigger as g
+    on g.tgfoid = p.oid
+   and g.tgparentid = 0
+  where p.pronamespace = :SCHEMA.installation()
+    and p.proname = 'watch_' || w.id
+) as t on true
+left join lateral (
+  select r.failed_at, r.message
+  from :SCHEMA.watch_error as r
+  where r.watch_id = w.id
+  order by r.failed_at desc
+  limit 1
+) as e on true
+order by w.relation, w.name;
+
+comment on view :SCHEMA.watches is 'Which changes of which tables make jobs, and whether that works.';
+comment on column :SCHEMA.watches.watch is 'Its name, for watch() and unwatch().';
+comment on column :SCHEMA.watches.relation is 'The table it watches.';
+comment on column :SCHEMA.watches.events is 'What it takes notice of.';
+comment on column :SCHEMA.watches.tasks is 'Tasks that get a job.';
+comment on column :SCHEMA.watches.topic is 'Topic that is published to.';
+comment on column :SCHEMA.watches.status is 'active; failing: an error in the last day, its changes made no jobs; disabled: with alter table … disable trigger; triggers missing; table gone: unwatch() it, or watch() anew.';
+comment on column :SCHEMA.watches.failed is 'When it last failed.';
+comment on column :SCHEMA.watches.error is 'Why. All errors are in watch_error.';
+comment on column :SCHEMA.watches.columns is 'An update counts where one of these changed.';
+comment on column :SCHEMA.watches.condition is 'What a row must meet.';
+comment on column :SCHEMA.watches.payload is 'What the jobs get.';
+comment on column :SCHEMA.watches.job_for is 'Rows in a job.';
+comment on column :SCHEMA.watches.options is 'Other arguments it was given.';
+comment on column :SCHEMA.watches.on_error is 'report: the write goes on when an expression fails; raise: it fails.';
+comment on column :SCHEMA.watches.level is 'statement or row: what its triggers fire for.';
+comment on column :SCHEMA.watches.changed_at is 'When it was made or changed.';
+comment on column :SCHEMA.watches.changed_by is 'By which role.';
+--! EndIncluded inspect/watches.sql
+--! Included inspect/schedules.sql
+create view :SCHEMA.schedules as
+select
+  s.id,
+  s.name as schedule,
+  s.spec,
+  s.timezone,
+  coalesce(s.task, 'SQL: ' || :SCHEMA.shorten(s.command, 40)) as runs,
+  case
+    when not s.enabled then 'paused'
+    when s.next_run_at is null then 'ended'
+    when s.next_run_at < clock_timestamp() then 'due ' || :SCHEMA.short(clock_timestamp() - s.next_run_at) || ' ago'
+    else 'in ' || :SCHEMA.short(s.next_run_at - clock_timestamp())
+  end as next,
+  to_char(s.next_run_at at time zone s.timezone, 'Dy YYYY-MM-DD HH24:MI:SS') as next_local,
+  :SCHEMA.short(clock_timestamp() - s.last_run_at) || ' ago' as last,
+  coalesce(l.state, a.state, case when s.last_job_id is not null then 'done' end) as last_state,
+  s.runs as count,
+  s.overlap,
+  s.catch_up,
+  coalesce(s.source, 'by hand') as source,
+  s.last_error
+from :SCHEMA.schedule as s
+left join :SCHEMA.job as l on l.id = s.last_job_id
+left join lateral (
+  select r.state
+  from :SCHEMA.archive as r
+  where r.id = s.last_job_id
+  limit 1
+) as a on l.id is null
+order by s.name;
+
+comment on view :SCHEMA.schedules is 'Schedules, when each runs next and how its last run went.';
+comment on column :SCHEMA.schedules.id is 'Identity of the schedule.';
+comment on column :SCHEMA.schedules.schedule is 'Its name.';
+comment on column :SCHEMA.schedules.spec is 'When it runs.';
+comment on column :SCHEMA.schedules.timezone is 'Zone in which the spec is read.';
+comment on column :SCHEMA.schedules.runs is 'Task or SQL that it runs.';
+comment on column :SCHEMA.schedules.next is 'Time to its next slot; due: it waits for a worker; paused; ended: none follows.';
+comment on column :SCHEMA.schedules.next_local is 'Its next slot on the clock of its zone.';
+comment on column :SCHEMA.schedules.last is 'How long ago its last slot was.';
+comment on column :SCHEMA.schedules.last_state is 'State of the job of its last slot that ran; done: finished, and no longer kept.';
+comment on column :SCHEMA.schedules.count is 'Slots that have run.';
+comment on column :SCHEMA.schedules.overlap is 'What happens to a slot while the job before is live.';
+comment on column :SCHEMA.schedules.catch_up is 'What happens to missed slots.';
+comment on column :SCHEMA.schedules.source is 'Who declared it.';
+comment on column :SCHEMA.schedules.last_error is 'Why its last slot could not be enqueued.';
+--! EndIncluded inspect/schedules.sql
+--! Included inspect/finding.sql
+create type :SCHEMA.finding as (
+  severity text,
+  subject text,
+  finding text,
+  why text,
+  remedy text
+);
+
+comment on type :SCHEMA.finding is 'Something that doctor() found.';
+comment on column :SCHEMA.finding.severity is 'error: jobs do not run, or soon will not; warning: something is lost (speed, room, a safeguard); info: worth knowing.';
+comment on column :SCHEMA.finding.subject is 'What it is about.';
+comment on column :SCHEMA.finding.finding is 'What is wrong.';
+comment on column :SCHEMA.finding.why is 'Why it matters.';
+comment on column :SCHEMA.finding.remedy is 'What to do.';
+--! EndIncluded inspect/finding.sql
+--! Included inspect/living_workers.sql
+create function :SCHEMA.living_workers(as_of timestamptz)
+  returns setof :SCHEMA.worker
+  language sql
+  stable
+  rows 10
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select w.*
+  from :SCHEMA.worker as w
+  cross join :SCHEMA.setting as s
+  where w.stopping_at is null
+    and w.beat_at >= as_of - s.lease;
+end;
+
+comment on function :SCHEMA.living_workers(timestamptz) is 'Workers that take jobs and gave a sign of life within the lease.';
+--! EndIncluded inspect/living_workers.sql
+--! Included inspect/doctor_copy.sql
+create function :SCHEMA.doctor_copy(as_of timestamptz)
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 1
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select
+    'error',
+    format('database "%s"', current_database()),
+    'it is a copy: it was restored, or made from a template, after Rouse was installed in the original',
+    'No worker starts on it, so that a copy sends no mail and charges nobody twice.',
+    'If its jobs and schedules are to run here, call confirm_copy(), or rouse doctor --confirm-copy. Look first at what they are.'
+  where :SCHEMA.is_copy();
+end;
+
+comment on function :SCHEMA.doctor_copy(timestamptz) is 'Part of doctor(): whether this database is a copy.';
+--! EndIncluded inspect/doctor_copy.sql
+--! Included inspect/doctor_workers.sql
+create function :SCHEMA.doctor_workers(as_of timestamptz)
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select
+    'error',
+    'workers',
+    format('no worker runs, and %s jobs are due, the first since %s', count(*), :SCHEMA.short(as_of - min(j.run_at))),
+    'Jobs and schedules run when a worker does.',
+    'Start one: rouse worker.'
+  from :SCHEMA.job as j
+  where (j.state = 'ready' or j.state = 'scheduled' and j.run_at <= as_of)
+    and not exists (select from :SCHEMA.queue as q where q.name = j.queue and q.paused_at is not null)
+    and not exists (select from :SCHEMA.living_workers(as_of))
+  having count(*) > 0
+  union all
+  select
+    case when r.jobs > 0 then 'error' else 'warning' end,
+    format('worker "%s"', w.name),
+    format('it gave no sign of life for %s, and %s jobs run in its name', :SCHEMA.short(as_of - w.beat_at), r.jobs),
+    'The next worker that beats hands its jobs to others; while none does, they stay where they are.',
+    'Start a worker. Where one runs and this stays, its log says why it cannot sweep.'
+  from :SCHEMA.worker as w
+  cross join :SCHEMA.setting as s
+  cross join lateral (
+    select count(*) as jobs
+    from :SCHEMA.job as j
+    where j.state = 'running'
+      and j.worker_id = w.id
+  ) as r
+  where w.beat_at < as_of - s.lease
+  union all
+  select
+    'warning',
+    format('worker "%s"', w.name),
+    format('it has heard no notification since %s and looks for jobs every second', :SCHEMA.short(as_of - w.polls_since)),
+    format(
+      'A pooler in transaction mode passes none on: jobs start up to a second late, and its death would be noticed after %s instead of 5 s.',
+      :SCHEMA.short(s.lease)
+    ),
+    'Give it the address of the server itself too: directConnectionString, or ROUSE_DIRECT_URL.'
+  from :SCHEMA.living_workers(as_of) as w
+  cross join :SCHEMA.setting as s
+  where w.polls_since is not null
+  union all
+  select
+    'warning',
+    format('worker "%s"', w.name),
+    format('%s of its %s slots are held by handlers whose attempts have ended', w.stuck, w.concurrency),
+    'A handler that ignores its signal keeps its slot until it returns; the job itself has gone on without it.',
+    'Let the task pass its signal on to what it waits for. Restart the worker to free the slots.'
+  from :SCHEMA.living_workers(as_of) as w
+  where w.stuck > 0
+  union all
+  select
+    'warning',
+    'workers',
+    format('they are of different versions: %s', string_agg(format('%s (%s)', v.version, v.workers), ', ' order by v.version)),
+    'That is fine while an upgrade goes on. If it does not, some process was forgotten.',
+    'The view workers shows host and process of each: restart those of the old version.'
+  from (
+    select w.version, count(*) as workers
+    from :SCHEMA.living_workers(as_of) as w
+    where w.version is not null
+    group by w.version
+  ) as v
+  having count(*) > 1
+  union all
+  select
+    'warning',
+    format('worker "%s"', w.name),
+    format('its version %s is older than %s, which migrated this schema last', w.version, m.rouse_version),
+    'Workers of the version before run on the next schema; those of older ones may not.',
+    'Upgrade it.'
+  from :SCHEMA.living_workers(as_of) as w
+  cross join (
+    select n.rouse_version
+    from :SCHEMA.migration as n
+    order by n.number desc
+    limit 1
+  ) as m
+  where w.version ~ '^\d+(\.\d+)*'
+    and m.rouse_version ~ '^\d+(\.\d+)*'
+    and string_to_array(substring(w.version from '^\d+(?:\.\d+)*'), '.')::integer[]
+      < string_to_array(substring(m.rouse_version from '^\d+(?:\.\d+)*'), '.')::integer[];
+end;
+
+comment on function :SCHEMA.doctor_workers(timestamptz) is 'Part of doctor(): workers that are missing, silent, deaf, stuck or of the wrong version.';
+--! EndIncluded inspect/doctor_workers.sql
+--! Included inspect/doctor_jobs.sql
+create function :SCHEMA.doctor_jobs(as_of timestamptz)
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  with
+    waiting as (
+      select j.task, j.queue, count(*) as jobs, min(j.run_at) as since
+      from :SCHEMA.job as j
+      where (j.state = 'ready' or j.state = 'scheduled' and j.run_at <= as_of)
+        and exists (select from :SCHEMA.living_workers(as_of))
+      group by j.task, j.queue
+    ),
+    known as (
+      select array_agg(distinct t.name) as tasks, coalesce(bool_or(w.tasks is null), false) as all_tasks
+      from :SCHEMA.living_workers(as_of) as w
+      left join lateral unnest(w.tasks) as t (name) on true
+    )
+  (
+    select
+      'warning',
+      format('task "%s"', u.task),
+      format('%s jobs wait, the first since %s, and no running worker knows the task', sum(u.jobs), :SCHEMA.short(as_of - min(u.since)))
+        || coalesce('; did you mean "' || :SCHEMA.nearest_name(u.task, array_remove(k.tasks, null)) || '"?', ''),
+      'They wait until a worker that knows it starts, and keep nobody else waiting.',
+      'Start a worker with this task; or give the task that replaced it the old name as an alias; or purge() the jobs.'
+    from waiting as u
+    cross join known as k
+    where not k.all_tasks
+      and u.task <> all (array_remove(k.tasks, null))
+    group by u.task, k.tasks
+    order by sum(u.jobs) desc
+    limit 20
+  )
+  union all
+  (
+    select
+      'warning',
+      format('queue "%s"', u.queue),
+      format('%s jobs wait, the first since %s, and no running worker serves the queue', sum(u.jobs), :SCHEMA.short(as_of - min(u.since))),
+      'They wait until a worker that serves it starts.',
+      'Start a worker for this queue (rouse worker --queues), or one for all.'
+    from waiting as u
+    where not exists (
+        select
+        from :SCHEMA.living_workers(as_of) as w
+        where w.queues is null
+          or u.queue = any (w.queues)
+      )
+      and not exists (
+        select
+        from :SCHEMA.queue as q
+        where q.name = u.queue
+          and q.paused_at is not null
+      )
+    group by u.queue
+    order by sum(u.jobs) desc
+    limit 20
+  );
+end;
+
+comment on function :SCHEMA.doctor_jobs(timestamptz) is 'Part of doctor(): due jobs that no running worker will take.';
+--! EndIncluded inspect/doctor_jobs.sql
+--! Included inspect/doctor_schedules.sql
+create function :SCHEMA.doctor_schedules(as_of timestamptz)
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select
+    'error',
+    format('schedule "%s"', s.name),
+    format('its slot of %s is %s late', s.next_run_at, :SCHEMA.short(as_of - s.next_run_at))
+      || case when s.last_run_at is null then ', and it has never run' else '' end,
+    'Slots are fired by workers, at every beat at the latest. Late ones then run after the catch-up rule of the schedule.',
+    'Start a worker. Where one runs, its log says why it cannot; tick() fires what is due at once.'
+  from :SCHEMA.schedule as s
+  where s.enabled
+    and s.next_run_at < as_of - interval '1 minute'
+  union all
+  select
+    'warning',
+    format('schedule "%s"', s.name),
+    'it will never run: no time follows that its spec, its start and its end allow',
+    'It was enabled for something.',
+    'cron_upcoming() shows the times of a spec. Change it, or unschedule() it.'
+  from :SCHEMA.schedule as s
+  where s.enabled
+    and s.next_run_at is null
+    and s.last_run_at is null
+  union all
+  select
+    'warning',
+    format('schedule "%s"', s.name),
+    format('its last slot could not be enqueued: %s', s.last_error),
+    'That slot did not run.',
+    'Repair what the message names; run_now() makes up for the slot.'
+  from :SCHEMA.schedule as s
+  where s.last_error is not null
+  union all
+  select
+    'warning',
+    format('schedule "%s"', s.name),
+    format('its last slot, of %s, lies %s ahead', s.last_run_at, :SCHEMA.short(s.last_run_at - as_of)),
+    'The clock of the server has gone back. No slot runs again, so it rests until the clock gets there.',
+    'Check the clock of the server. run_now() runs it meanwhile.'
+  from :SCHEMA.schedule as s
+  where s.enabled
+    and s.last_run_at > as_of + interval '10 seconds';
+end;
+
+comment on function :SCHEMA.doctor_schedules(timestamptz) is 'Part of doctor(): schedules that are late, failed, or never run.';
+--! EndIncluded inspect/doctor_schedules.sql
+--! Included inspect/doctor_vacuum.sql
+-- Vacuum removes nothing that the oldest snapshot may still see. Times of other roles' sessions are hidden from a role
+-- without pg_read_all_stats; their snapshots are not, so those count by their age in transactions.
+create function :SCHEMA.doctor_vacuum(as_of timestamptz, most_xids integer default 100000)
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select
+    'warning',
+    h.subject,
+    h.finding,
+    'Vacuum can remove no row that has died since: the table job grows (' || d.dead || ' dead rows now), and claims and enqueues walk past them.',
+    h.remedy
+  from (
+    select coalesce(t.n_dead_tup, 0) as dead
+    from pg_stat_all_tables as t
+    where t.relid = (select c.oid from pg_class as c where c.relnamespace = :SCHEMA.installation() and c.relname = 'job')
+  ) as d
+  cross join (
+    (
+      select
+        format('session %s', a.pid) as subject,
+        format(
+          'a transaction of role %s (%s) has kept its snapshot for %s',
+          coalesce(a.usename, 'unknown'),
+          concat_ws(', ', nullif(a.application_name, ''), a.state),
+          coalesce(:SCHEMA.short(as_of - a.xact_start), x.age || ' transactions')
+        ) as finding,
+        format(
+          'End that transaction, if need be by pg_terminate_backend(%s); idle_in_transaction_session_timeout ends forgotten ones.',
+          a.pid
+        ) as remedy
+      from pg_stat_activity as a
+      cross join lateral (select greatest(age(a.backend_xid), age(a.backend_xmin)) as age) as x
+      where x.age is not null
+        and a.pid <> pg_backend_pid()
+        and (a.datid is null or a.datid = (select b.oid from pg_database as b where b.datname = current_database()))
+        and not exists (select from pg_stat_replication as r where r.pid = a.pid)
+        and (a.xact_start < as_of - interval '5 minutes' or a.xact_start is null and x.age > most_xids)
+      order by a.xact_start
+      limit 5
+    )
+    union all
+    select
+      format('prepared transaction "%s"', p.gid),
+      format('it was prepared %s ago and neither committed nor rolled back', :SCHEMA.short(as_of - p.prepared)),
+      format('commit prepared %L; or rollback prepared %L;', p.gid, p.gid)
+    from pg_prepared_xacts as p
+    where p.database = current_database()
+      and p.prepared < as_of - interval '5 minutes'
+    union all
+    select
+      format('replication slot "%s"', s.slot_name),
+      format(
+        'it keeps a snapshot that is %s transactions old, and %s',
+        age(s.xmin),
+        case when s.active then 'its standby asks for that (hot_standby_feedback)' else 'nobody uses it' end
+      ),
+      case when s.active
+        then 'End the long query on the standby.'
+        else format('If its standby will not come back: select pg_drop_replication_slot(%L);', s.slot_name)
+      end
+    from pg_replication_slots as s
+    where age(s.xmin) > most_xids
+    union all
+    select
+      format('standby %s', coalesce(nullif(a.application_name, ''), a.pid::text)),
+      format('it keeps a snapshot that is %s transactions old (hot_standby_feedback)', age(a.backend_xmin)),
+      'End the long query on the standby, or turn hot_standby_feedback off there.'
+    from pg_stat_activity as a
+    join pg_stat_replication as r on r.pid = a.pid
+    where age(a.backend_xmin) > most_xids
+  ) as h;
+end;
+
+comment on function :SCHEMA.doctor_vacuum(timestamptz, integer) is 'Part of doctor(): whatever has kept vacuum from its work for more than 5 minutes, or for that many transactions where times are hidden or unknown.';
+--! EndIncluded inspect/doctor_vacuum.sql
+--! Included inspect/doctor_server.sql
+create function :SCHEMA.doctor_server(as_of timestamptz, queue_usage double precision default pg_notification_queue_usage())
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 1
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select
+    case when queue_usage > 0.5 then 'error' else 'warning' end,
+    'notification queue',
+    format('%s %% of it are used', round(queue_usage * 100)),
+    'When it is full every transaction that notifies fails, and each enqueue that wakes a worker does.',
+    'A session that listens has been in one transaction for long: the log of the server names it, and so may pg_stat_activity. End that transaction.'
+  where queue_usage > 0.05
+  union all
+  select
+    'warning',
+    'autovacuum',
+    'it is off',
+    'Every job leaves dead rows behind, and nothing removes them.',
+    'Set autovacuum and track_counts to on.'
+  where current_setting('autovacuum') = 'off'
+    or current_setting('track_counts') = 'off'
+  union all
+  select
+    'warning',
+    format('table %s', c.relname),
+    'autovacuum is off for it',
+    'Every job leaves dead rows behind, and nothing removes them.',
+    format('alter table %s reset (autovacuum_enabled);', c.oid::regclass)
+  from pg_class as c
+  where c.relnamespace = :SCHEMA.installation()
+    and 'autovacuum_enabled=false' = any (c.reloptions);
+end;
+
+comment on function :SCHEMA.doctor_server(timestamptz, double precision) is 'Part of doctor(): the notification queue (the share of it that is used), and settings without which tables grow.';
+--! EndIncluded inspect/doctor_server.sql
+--! Included inspect/doctor_tables.sql
+create function :SCHEMA.doctor_tables(as_of timestamptz)
+  returns setof :SCHEMA.finding
+  language plpgsql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  today constant date := (as_of at time zone 'UTC')::date;
+  fallback record;
+  caught bigint;
+begin
+  return query
+  select
+    'warning',
+    format('table %s', w.parent),
+    format('%s partitions for what finishes until tomorrow are missing: %s', count(*), string_agg(w.partition, ', ' order by w.day)),
+    'Their rows go into the default partition, from which they have to be moved.',
+    'maintain() makes them; workers call it every ten minutes. Where one runs, its log says what keeps it from it.'
+  from :SCHEMA.wanted_partitions(as_of, 1) as w
+  group by w.parent;
+
+  return query
+  select
+    'warning',
+    format('table %s', p.relname),
+    format('%s partitions should have been dropped: %s', count(*), string_agg(c.relname, ', ' order by c.relname)),
+    'They take room, and hold data longer than its retention says.',
+    'maintain() drops them, unless somebody reads the table all the time: pg_stat_activity shows who does.'
+  from pg_class as p
+  join pg_inherits as i on i.inhparent = p.oid
+  join pg_class as c on c.oid = i.inhrelid
+  where p.relnamespace = :SCHEMA.installation()
+    and p.relkind = 'p'
+    and c.relname ~ '_[0-9]{8}$'
+    and right(c.relname, 8)::date < today - 1
+  group by p.relname;
+
+  for fallback in
+    select n.nspname as house, c.relname as name
+    from pg_class as p
+    join pg_namespace as n on n.oid = p.relnamespace
+    join pg_inherits as i on i.inhparent = p.oid
+    join pg_class as c on c.oid = i.inhrelid
+    where p.relnamespace = :SCHEMA.installation()
+      and p.relkind = 'p'
+      and c.relname = p.relname || '_default'
+    order by c.relname
+  loop
+    execute format('select count(*) from (select from %I.%I limit 100000) as r', fallback.house, fallback.name)
+    into caught;
+    return query
+    select
+      'warning',
+      format('table %s', fallback.name),
+      format('it holds %s rows', case when caught = 100000 then '100000 or more' else caught::text end),
+      'It catches rows whose partition is missing; here they are deleted one by one when their time has come.',
+      'maintain() makes the partition and moves them. Where they stay, no task has the retention that they were kept for.'
+    where caught > 0;
+  end loop;
+
+  return query
+  select
+    'warning',
+    'table job',
+    format('%s dead rows beside %s live ones', t.n_dead_tup, t.n_live_tup),
+    'Claims and enqueues read past them.',
+    'Something keeps vacuum from removing them (see other findings), or it does not keep up: vacuum the table now, and give autovacuum more room.'
+  from pg_stat_all_tables as t
+  where t.relid = (
+      select c.oid
+      from pg_class as c
+      where c.relnamespace = :SCHEMA.installation()
+        and c.relname = 'job'
+    )
+    and t.n_dead_tup > greatest(100000, 5 * t.n_live_tup);
+end;
+$$;
+
+comment on function :SCHEMA.doctor_tables(timestamptz) is 'Part of doctor(): partitions that are missing or could not be dropped, rows that found none, and dead rows in the table job.';
+--! EndIncluded inspect/doctor_tables.sql
+--! Included inspect/doctor.sql
+-- A check that fails is a finding like another: on some server something may be hidden that the others can do without.
+create function :SCHEMA.doctor(as_of timestamptz default clock_timestamp())
+  returns setof :SCHEMA.finding
+  language plpgsql
+  stable
+  security definer
+  rows 10
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  house constant name := (select n.nspname from pg_namespace as n where n.oid = :SCHEMA.installation());
+  part name;
+  found_here :SCHEMA.finding[];
+  found_all :SCHEMA.finding[] := cast(array[] as :SCHEMA.finding[]);
+begin
+  for part in
+    select p.proname
+    from pg_proc as p
+    where p.pronamespace = :SCHEMA.installation()
+      and p.proname ~ '^doctor_'
+    order by p.proname
+  loop
+    begin
+      execute format('select array(select f from %I.%I($1) as f)', house, part)
+      into found_here
+      using as_of;
+    exception
+      when others then
+        found_here := array[
+          cast(
+            row(
+              'info',
+              part,
+              'this check could not run: ' || sqlerrm,
+              'What it looks for may be there all the same.',
+              'Call it as the owner of the schema to see the whole error.'
+            ) as :SCHEMA.finding
+          )
+        ];
+    end;
+    found_all := found_all || found_here;
+  end loop;
+
+  return query
+  select f.*
+  from unnest(found_all) as f
+  order by array_position(array['error', 'warning', 'info'], f.severity), f.subject, f.finding;
+end;
+$$;
+
+comment on function :SCHEMA.doctor(timestamptz) is 'What is wrong with this installation, why it matters and what to do, the worst first; no row: nothing that it looks for. It reads and changes nothing, on a standby too.';
+--! EndIncluded inspect/doctor.sql
+--! Included access/access_rights.sql
+-- What a level may do, told by names, so that each migration finds what it made: a new function of the worker
+-- protocol belongs to work, a new table or view to view, and everything to admin. Whatever else is new is nobody's.
+--
+-- Views are read with their owner's rights but call functions with the reader's: therefore view has short() and its
+-- like. An immutable function reads and changes nothing, so it has them all.
+create function :SCHEMA.access_rights(level text)
+  returns table (privileges text, object text)
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select 'usage', format('schema %I', n.nspname)
+  from pg_namespace as n
+  where n.oid = :SCHEMA.installation()
+  union all
+  select
+    case when level = 'admin' and c.relkind <> 'v' and c.relname not in ('migration', 'access')
+      then 'select, insert, update, delete'
+      else 'select'
+    end,
+    format('table %s', c.oid::regclass)
+  from pg_class as c
+  where c.relnamespace = :SCHEMA.installation()
+    and c.relkind in ('r', 'p', 'v')
+    and not c.relispartition
+    and c.relowner = quote_ident(current_user)::regrole
+    and (level in ('view', 'admin') or c.relname = 'migration')
+  union all
+  select
+    format('insert (%s)', string_agg(quote_ident(a.attname), ', ' order by a.attnum)),
+    format('table %s', c.oid::regclass)
+  from pg_class as c
+  join pg_attribute as a on a.attrelid = c.oid
+  where c.oid = (select r.oid from pg_class as r where r.relnamespace = :SCHEMA.installation() and r.relname = 'job')
+    and a.attname in (
+      'task', 'payload', 'queue', 'priority', 'run_at', 'max_attempts', 'unique_key', 'coalesce_key',
+      'concurrency_key', 'expires_at', 'timeout', 'tags', 'headers'
+    )
+    and level in ('enqueue', 'work')
+  group by c.oid
+  union all
+  select 'execute', format('routine %s', p.oid::regprocedure)
+  from pg_proc as p
+  where p.pronamespace = :SCHEMA.installation()
+    and p.proowner = quote_ident(current_user)::regrole
+    and p.prorettype <> 'trigger'::regtype
+    and case level
+      when 'enqueue' then p.proname in ('enqueue', 'enqueue_many', 'publish')
+      when 'work' then p.proname in ('enqueue', 'enqueue_many', 'publish', 'channel', 'installation', 'tick', 'maintain')
+        or p.proname ~ '_v[0-9]+$'
+      when 'view' then p.proname in ('channel', 'installation', 'doctor') or p.proname ~ '^cron_' or p.provolatile = 'i'
+      else level = 'admin'
+    end;
+end;
+
+comment on function :SCHEMA.access_rights(text) is 'What a level of access consists of, as grant and revoke read it.';
+--! EndIncluded access/access_rights.sql
+--! Included access/granted_objects.sql
+create function :SCHEMA.granted_objects(grantee oid)
+  returns setof text
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  with
+    own as (
+      select
+        format('schema %I', n.nspname) as object,
+        coalesce(n.nspacl, acldefault('n', n.nspowner)) as rights
+      from pg_namespace as n
+      where n.oid = :SCHEMA.installation()
+        and n.nspowner = quote_ident(current_user)::regrole
+      union all
+      select
+        format('routine %s', p.oid::regprocedure),
+        coalesce(p.proacl, acldefault('f', p.proowner))
+      from pg_proc as p
+      where p.pronamespace = :SCHEMA.installation()
+        and p.proowner = quote_ident(current_user)::regrole
+      union all
+      select
+        format('%s %s', case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass),
+        coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))
+          || coalesce(
+            (
+              select array_agg(r.item)
+              from pg_attribute as a
+              cross join lateral unnest(a.attacl) as r (item)
+              where a.attrelid = c.oid
+            ),
+            '{}'
+          )
+      from pg_class as c
+      where c.relnamespace = :SCHEMA.installation()
+        and c.relkind in ('r', 'p', 'v', 'm', 'S')
+        and c.relowner = quote_ident(current_user)::regrole
+      union all
+      -- The types of tables and views are among them; an array has the rights of its elements.
+      select
+        format('type %s', t.oid::regtype),
+        coalesce(t.typacl, acldefault('T', t.typowner))
+      from pg_type as t
+      where t.typnamespace = :SCHEMA.installation()
+        and t.typtype in ('c', 'd', 'e', 'r')
+        and t.typowner = quote_ident(current_user)::regrole
+    )
+  select o.object
+  from own as o
+  where exists (
+    select
+    from aclexplode(o.rights) as r
+    where r.grantee = granted_objects.grantee
+  );
+end;
+
+comment on function :SCHEMA.granted_objects(oid) is 'This schema and the objects in it, as far as the owner''s, on which a role has been granted something, as grant and revoke name them; 0 stands for PUBLIC.';
+--! EndIncluded access/granted_objects.sql
+--! Included access/apply_access.sql
+-- PostgreSQL lets everybody execute a new function and use a new type. Rights that a level has lost are taken by the
+-- migration that takes them: what people granted by hand beside a level stays.
+create function :SCHEMA.apply_access()
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  object text;
+  granted record;
+begin
+  -- Two sessions that change the rights of one object at once would fail.
+  perform pg_advisory_xact_lock(:SCHEMA.installation()::integer, -3);
+
+  for object in
+    select o.name
+    from :SCHEMA.granted_objects(0) as o (name)
+  loop
+    execute format('revoke all on %s from public', object);
+  end loop;
+
+  delete from :SCHEMA.access as a
+  where not exists (
+    select
+    from pg_roles as r
+    where r.oid = a.role
+  );
+  for granted in
+    select a.role, r.privileges, r.object
+    from :SCHEMA.access as a
+    cross join lateral :SCHEMA.access_rights(a.level) as r
+  loop
+    execute format('grant %s on %s to %s', granted.privileges, granted.object, granted.role);
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.apply_access() is 'Takes everything from PUBLIC and gives each role that grant_access() named what its levels consist of. Every migration ends with it; run again it changes nothing.';
+--! EndIncluded access/apply_access.sql
+--! Included access/find_role.sql
+create function :SCHEMA.find_role(role text)
+  returns regrole
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  found_role oid := (select r.oid from pg_roles as r where r.rolname = find_role.role);
+  nearest text;
+begin
+  if found_role is null then
+    nearest := :SCHEMA.nearest_name(role, array(select r.rolname::text from pg_roles as r order by r.rolname limit 500));
+    raise exception using
+      errcode = 'undefined_object',
+      message = 'role ' || coalesce('"' || :SCHEMA.shorten(role) || '"', 'null') || ' does not exist'
+        || coalesce('; did you mean "' || nearest || '"?', ''),
+      hint = case lower(role)
+        when 'public' then 'Rouse grants nothing to PUBLIC. Grant to a role that others are members of.'
+        else 'Give the name of a role as it is stored, without quotes; create role makes one.'
+      end;
+  end if;
+  if found_role = (
+    select c.relowner
+    from pg_class as c
+    where c.relnamespace = :SCHEMA.installation()
+      and c.relname = 'job'
+  ) then
+    perform :SCHEMA.refuse(
+      format('role "%s" owns this installation', role),
+      'The owner has every right already, and none of them can be taken from it. Name another role.'
+    );
+  end if;
+  return found_role;
+end;
+$$;
+
+comment on function :SCHEMA.find_role(text) is 'The role of that name, to be granted something; or an error that says what is wrong with it.';
+--! EndIncluded access/find_role.sql
+--! Included access/grant_access.sql
+create function :SCHEMA.grant_access(role text, level text)
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  levels constant text[] := array['enqueue', 'work', 'view', 'admin'];
+  grantee constant regrole := :SCHEMA.find_role(grant_access.role);
+begin
+  if grant_access.level is null or grant_access.level <> all (levels) then
+    perform :SCHEMA.refuse(
+      format('access level %s is not known', coalesce('"' || :SCHEMA.shorten(grant_access.level) || '"', 'null'))
+        || coalesce('; did you mean "' || :SCHEMA.nearest_name(grant_access.level, levels) || '"?', ''),
+      'Levels are enqueue, work, view and admin.'
+    );
+  end if;
+  perform pg_advisory_xact_lock(:SCHEMA.installation()::integer, -3);
+  insert into :SCHEMA.access (role, level)
+  values (grantee, grant_access.level)
+  on conflict do nothing;
+  perform :SCHEMA.apply_access();
+
+  -- Where the schema belongs to somebody else, PostgreSQL only warns that nothing was granted.
+  if not has_schema_privilege(grantee, :SCHEMA.installation(), 'usage') then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = format(
+        'role "%s" cannot be given access: the schema "%s" belongs to role "%s"',
+        grant_access.role,
+        (select n.nspname from pg_namespace as n where n.oid = :SCHEMA.installation()),
+        (select pg_get_userbyid(n.nspowner) from pg_namespace as n where n.oid = :SCHEMA.installation())
+      ),
+      hint = format(
+        'Its owner has to do this first: grant usage on schema %I to %I;',
+        (select n.nspname from pg_namespace as n where n.oid = :SCHEMA.installation()),
+        grant_access.role
+      );
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.grant_access(text, text) is
+'Gives an existing role a level of access to this installation, for it and its members, now and after every upgrade. A role may have several.
+  enqueue  adds jobs, and cannot read them: enqueue, enqueue_many, publish, INSERT and COPY into job
+  work     what a worker needs: the worker protocol, and enqueue
+  view     reads every table and view, and changes nothing
+  admin    everything that the owner may do here. It may store SQL that runs with the rights of the owner and of
+           workers, so give it only to whom you would give those.
+revoke_access() takes it back.';
+--! EndIncluded access/grant_access.sql
+--! Included access/revoke_access.sql
+create function :SCHEMA.revoke_access(role text)
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  grantee constant regrole := :SCHEMA.find_role(revoke_access.role);
+  object text;
+begin
+  perform pg_advisory_xact_lock(:SCHEMA.installation()::integer, -3);
+  delete from :SCHEMA.access as a
+  where a.role = grantee;
+  for object in
+    select o.name
+    from :SCHEMA.granted_objects(grantee) as o (name)
+  loop
+    execute format('revoke all on %s from %s cascade', object, grantee);
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.revoke_access(text) is 'Takes every right in this schema from a role, also those that were granted by hand. What it has as a member of other roles stays.';
+--! EndIncluded access/revoke_access.sql
+--! Included access/revoke_public.sql
+-- The last include of every migration, so that it sees all that the migration made.
+select :SCHEMA.apply_access();
+--! EndIncluded access/revoke_public.sql

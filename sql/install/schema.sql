@@ -1,0 +1,3 @@
+create schema :SCHEMA;
+
+comment on schema :SCHEMA is 'Rouse: a task queue. \df+ and \d+ of this schema are its manual.';
