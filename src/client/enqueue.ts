@@ -1,0 +1,91 @@
+import { ConfigError, PayloadError } from "../errors.ts";
+import { type Duration, toInterval } from "../tasks/duration.ts";
+import { toJson } from "../tasks/json.ts";
+import { checkOptions } from "../tasks/options.ts";
+import type { Queryable } from "./queryable.ts";
+
+/** Options of one job. What is left out is as its task says. */
+export interface JobOptions {
+  readonly queue?: string;
+  /** −100 to 100; a higher number runs first. */
+  readonly priority?: number;
+  /** When the job is due. Not together with `delay`. */
+  readonly runAt?: Date;
+  /** Time from now until the job is due. */
+  readonly delay?: Duration;
+  readonly maxAttempts?: number;
+  /** While a job of the task with this key is live, it is returned instead of a new one. */
+  readonly uniqueKey?: string;
+  /** Time an attempt may take. */
+  readonly timeout?: Duration;
+  readonly tags?: readonly string[];
+  /** Context that travels with the job, such as a trace id. */
+  readonly headers?: Readonly<Record<string, unknown>>;
+}
+
+export interface EnqueueOptions extends JobOptions {
+  /** Where to enqueue: your own client, in its transaction if it has one. Default: a connection of Rouse's pool. */
+  readonly client?: Queryable;
+}
+
+/** A job that was enqueued. */
+export interface JobHandle {
+  readonly id: number;
+  /** False where a live job had the unique key already; `id` is that job's. */
+  readonly created: boolean;
+}
+
+const OPTIONS = [
+  "queue",
+  "priority",
+  "runAt",
+  "delay",
+  "maxAttempts",
+  "uniqueKey",
+  "timeout",
+  "tags",
+  "headers",
+  "client",
+] as const satisfies readonly (keyof EnqueueOptions)[];
+
+/**
+ * A job as JSON, as the SQL function enqueue_many reads it.
+ *
+ * @throws ConfigError for bad options, PayloadError for what JSON or PostgreSQL's jsonb cannot hold.
+ */
+export function jobJson(task: string, payload: unknown, options: EnqueueOptions): string {
+  checkOptions(`a job of "${task}"`, options, OPTIONS);
+  const { queue, priority, runAt, delay, maxAttempts, uniqueKey, timeout, tags, headers } = options;
+  if (runAt !== undefined && !(runAt instanceof Date && !Number.isNaN(runAt.getTime()))) {
+    throw new ConfigError(`runAt ${String(runAt)} of a job of "${task}" is not a valid Date`);
+  }
+  const interval = (duration: Duration | undefined, what: string) =>
+    duration === undefined ? undefined : toInterval(duration, `${what} of a job of "${task}"`);
+  const row = {
+    task,
+    queue,
+    priority,
+    run_at: runAt?.toISOString(),
+    delay: interval(delay, "delay"),
+    max_attempts: maxAttempts,
+    unique_key: uniqueKey,
+    timeout: interval(timeout, "timeout"),
+    tags,
+    headers,
+  };
+  return `${storable(row, `an option of a job of "${task}"`).slice(0, -1)},"payload":${storable(payload, `the payload of a job of "${task}"`)}}`;
+}
+
+function storable(value: unknown, what: string): string {
+  const { text, why } = toJson(value);
+  if (text === undefined) throw new PayloadError(`${what} cannot be stored: ${why}`);
+  return text;
+}
+
+/** Adds jobs, each as JSON, with one call of enqueue_many. */
+export async function enqueueJobs(client: Queryable, schema: string, jobs: readonly string[]): Promise<JobHandle[]> {
+  const { rows } = await client.query(`select id, created from ${schema}.enqueue_many($1::jsonb)`, [
+    `[${jobs.join(",")}]`,
+  ]);
+  return rows.map((row) => ({ id: Number(row.id), created: row.created as boolean }));
+}

@@ -1,0 +1,213 @@
+import pg from "pg";
+import { ConfigError, RouseError, StoppedError } from "../errors.ts";
+import { createLogger, type Logger, neverThrowing } from "../log.ts";
+import { commandTask } from "../schedules/command-task.ts";
+import { checkSchedules, declareSchedules } from "../schedules/declare.ts";
+import type { Schedule } from "../schedules/define-schedule.ts";
+import type { AnyTask, InputOf } from "../tasks/define-task.ts";
+import { checkOptions } from "../tasks/options.ts";
+import { checkInput } from "../tasks/payload.ts";
+import { TaskRegistry } from "../tasks/registry.ts";
+import { connectionLike } from "../worker/connection.ts";
+import type { Worker, WorkerOptions } from "../worker/worker.ts";
+import { WorkerProcess } from "../worker/worker-process.ts";
+import { type Address, addressesOf } from "./addresses.ts";
+import { type EnqueueOptions, enqueueJobs, type JobHandle, jobJson } from "./enqueue.ts";
+import { quoteIdentifier } from "./identifier.ts";
+import { primaryClient } from "./primary.ts";
+
+export interface RouseOptions {
+  /**
+   * Address of the database. Several hosts (`postgres://me@one:5432,two:5432/app`, or a list) are a primary and its
+   * standbys: each connection goes to the one that takes writes. Left out together with `pool`: the PG* environment variables.
+   */
+  readonly connectionString?: string | readonly string[];
+  /** Your own pool instead; it stays yours to end. */
+  readonly pool?: pg.Pool;
+  /**
+   * Address of the server itself, where the other one is a pooler's in transaction mode: a worker's listener and heartbeat
+   * need sessions of their own. Default: the same address.
+   */
+  readonly directConnectionString?: string | readonly string[];
+  /** Schema that Rouse was migrated into; default `rouse`. */
+  readonly schema?: string;
+  /** Tasks that workers run and whose payloads are checked where they are enqueued. */
+  readonly tasks?: Iterable<AnyTask>;
+  /** Schedules that a starting worker makes so, and removes when they are no longer here; left out: none are touched. */
+  readonly schedules?: Iterable<Schedule>;
+  /** Name of the application: of the schedules that code declared a worker removes only those of its own application. */
+  readonly app?: string;
+  readonly log?: Logger;
+}
+
+const OPTIONS: readonly (keyof RouseOptions)[] = [
+  ...(["connectionString", "pool", "directConnectionString", "schema", "tasks", "schedules", "app", "log"] as const),
+];
+
+/** A job of `enqueueMany`. */
+export type ManyJob<T extends AnyTask | string = AnyTask | string> = Omit<EnqueueOptions, "client"> & {
+  readonly task: T;
+} & (T extends AnyTask ? PayloadProperty<InputOf<T>> : { readonly payload?: unknown });
+
+/** The payload may be left out where the task takes none. */
+type PayloadProperty<Input> =
+  TakesNone<Input> extends true
+    ? { readonly payload?: NoPayload }
+    : undefined extends Input
+      ? { readonly payload?: Input }
+      : { readonly payload: Input };
+
+/** The arguments after the task. */
+type EnqueueArguments<Input> =
+  TakesNone<Input> extends true
+    ? [payload?: NoPayload, options?: EnqueueOptions]
+    : undefined extends Input
+      ? [payload?: Input, options?: EnqueueOptions]
+      : [payload: Input, options?: EnqueueOptions];
+
+/** A task without payload has the input type void; `any`, of a task that is only known as one, is no such thing. */
+// biome-ignore lint/suspicious/noConfusingVoidType: see above
+type TakesNone<Input> = 0 extends 1 & Input ? false : [Input] extends [undefined | void] ? true : false;
+type NoPayload = Record<string, never> | undefined;
+
+export interface Rouse extends AsyncDisposable {
+  /**
+   * Adds a job. It runs after the commit, never after a rollback.
+   *
+   * @param task A task, or the name of one: `enqueue<typeof sendMail>("send_mail", …)` keeps the types where only
+   *   the type of a task is imported.
+   * @throws PayloadError where the payload does not fit the task's schema; nothing was enqueued then.
+   */
+  enqueue<T extends AnyTask>(task: T, ...rest: EnqueueArguments<InputOf<T>>): Promise<JobHandle>;
+  enqueue<T extends AnyTask = AnyTask>(task: T["name"], ...rest: EnqueueArguments<InputOf<T>>): Promise<JobHandle>;
+  /**
+   * Adds many jobs, of any tasks, in one statement; handles come in the order of the jobs.
+   *
+   * @throws PayloadError where a payload does not fit; nothing was enqueued then.
+   */
+  enqueueMany<const Tasks extends readonly (AnyTask | string)[]>(
+    jobs: { readonly [Index in keyof Tasks]: ManyJob<Tasks[Index]> },
+    options?: Pick<EnqueueOptions, "client">,
+  ): Promise<JobHandle[]>;
+  /** Starts a worker in this process. */
+  startWorker(options?: WorkerOptions): Promise<Worker>;
+  /** Stops the workers and ends the connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * A client of one installation of Rouse. Connects when first used.
+ *
+ * @throws ConfigError for bad options.
+ */
+export function createRouse(options: RouseOptions = {}): Rouse {
+  return new RouseClient(options);
+}
+
+class RouseClient implements Rouse {
+  readonly #pool: pg.Pool;
+  /** Where listeners and heartbeats connect; one, or a primary and its standbys. */
+  readonly #direct: readonly pg.ClientConfig[];
+  readonly #ownsPool: boolean;
+  readonly #schema: string;
+  readonly #tasks: TaskRegistry;
+  readonly #schedules: readonly Schedule[] | undefined;
+  readonly #source: string;
+  readonly #log: Logger;
+  readonly #workers = new Set<Worker>();
+  readonly #onIdleError = (error: Error) => this.#log.debug("an idle connection was lost", { error: error.message });
+  #closed: Promise<void> | undefined;
+
+  constructor(options: RouseOptions) {
+    checkOptions("createRouse", options, OPTIONS);
+    if (options.pool !== undefined && options.connectionString !== undefined) {
+      throw new ConfigError("both pool and connectionString were given: give one of them");
+    }
+    this.#log = neverThrowing(options.log ?? createLogger());
+    this.#schema = quoteIdentifier(options.schema ?? "rouse");
+    this.#tasks = new TaskRegistry(options.tasks ?? []);
+    this.#schedules = options.schedules === undefined ? undefined : [...options.schedules];
+    this.#source = `code:${options.app ?? "default"}`;
+    this.#ownsPool = options.pool === undefined;
+    const addresses =
+      options.connectionString === undefined ? [] : addressesOf(options.connectionString, "connectionString");
+    this.#pool = options.pool ?? createPool(addresses, this.#log);
+    this.#direct =
+      options.directConnectionString !== undefined
+        ? addressesOf(options.directConnectionString, "directConnectionString")
+        : addresses.length > 0
+          ? addresses
+          : [connectionLike(this.#pool)];
+    // An idle connection that breaks is replaced when next needed; without a listener it would end the process.
+    this.#pool.on("error", this.#onIdleError);
+  }
+
+  async enqueue(task: AnyTask | string, payload?: unknown, options: EnqueueOptions = {}): Promise<JobHandle> {
+    const job = await this.#job(task, payload, options);
+    const [handle] = await enqueueJobs(options.client ?? this.#pool, this.#schema, [job]);
+    return handle!;
+  }
+
+  async enqueueMany(jobs: readonly ManyJob[], options: Pick<EnqueueOptions, "client"> = {}): Promise<JobHandle[]> {
+    if (jobs.length === 0) return [];
+    const ready = jobs.map(({ task, payload, ...jobOptions }) => this.#job(task, payload, jobOptions));
+    return enqueueJobs(options.client ?? this.#pool, this.#schema, await Promise.all(ready));
+  }
+
+  /** A job as JSON. */
+  async #job(task: AnyTask | string, payload: unknown, options: EnqueueOptions): Promise<string> {
+    const known = typeof task === "string" ? this.#tasks.get(task) : task;
+    const input = known === undefined ? (payload ?? {}) : await checkInput(known, payload);
+    return jobJson(typeof task === "string" ? task : task.name, input, options);
+  }
+
+  async startWorker(options: WorkerOptions = {}): Promise<Worker> {
+    if (this.#closed !== undefined) throw new RouseError("this client was closed: a worker needs a new one");
+    if (this.#schedules !== undefined) {
+      const schedules = await checkSchedules(this.#schedules);
+      await declareSchedules(this.#pool, this.#schema, this.#source, schedules, this.#log);
+      if (this.#closed !== undefined) throw new StoppedError("the client was closed while the worker started");
+    }
+    const worker = new WorkerProcess({
+      pool: this.#pool,
+      direct: this.#direct,
+      schema: this.#schema,
+      tasks: new TaskRegistry([...this.#tasks.tasks, commandTask(this.#pool, this.#schema)]),
+      log: this.#log,
+      options,
+      onStopped: (stopped) => this.#workers.delete(stopped),
+    });
+    this.#workers.add(worker);
+    await worker.start();
+    return worker;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= (async () => {
+      await Promise.all([...this.#workers].map((worker) => worker.stop()));
+      // An ended pool still tells of connections that break while they close, so its listener stays.
+      if (this.#ownsPool) await this.#pool.end();
+      else this.#pool.off("error", this.#onIdleError);
+    })();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function createPool(addresses: readonly Address[], log: Logger): pg.Pool {
+  const pool = new pg.Pool({
+    ...(addresses[0] === undefined ? {} : { connectionString: addresses[0].connectionString }),
+    ...(addresses.length > 1 ? { Client: primaryClient(addresses) } : {}),
+    application_name: "rouse",
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    max: 20,
+  });
+  pool.on("connect", (client) => {
+    client.on("notice", (notice) => log.warn(notice.message ?? "notice", { hint: notice.hint }));
+  });
+  return pool;
+}

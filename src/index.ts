@@ -1,0 +1,25 @@
+export type { EnqueueOptions, JobHandle, JobOptions } from "./client/enqueue.ts";
+export type { Queryable } from "./client/queryable.ts";
+export { createRouse, type ManyJob, type Rouse, type RouseOptions } from "./client/rouse.ts";
+export { defineConfig, type RouseConfig } from "./config/define-config.ts";
+export { ConfigError, PayloadError, RouseError, StaleAttemptError, StoppedError, TimeoutError } from "./errors.ts";
+export { createLogger, type Logger, type LogOptions } from "./log.ts";
+export {
+  type CommandScheduleOptions,
+  defineSchedule,
+  type Schedule,
+  type TaskScheduleOptions,
+} from "./schedules/define-schedule.ts";
+export {
+  type AnyTask,
+  defineTask,
+  type InputOf,
+  type ResultOf,
+  type Task,
+  type TaskOptions,
+} from "./tasks/define-task.ts";
+export type { Duration } from "./tasks/duration.ts";
+export { PermanentError, RetryError } from "./tasks/handler-errors.ts";
+export type { RetryPolicy } from "./tasks/retry.ts";
+export type { JobContext, JobInfo } from "./worker/context.ts";
+export type { Worker, WorkerOptions } from "./worker/worker.ts";
