@@ -1,0 +1,210 @@
+import type { ClientBase } from "pg";
+import { RouseError, StaleAttemptError, StoppedError, TimeoutError } from "../errors.ts";
+import { type Logger, withFields } from "../log.ts";
+import type { AnyTask } from "../tasks/define-task.ts";
+import { toJson } from "../tasks/json.ts";
+import { parseStored } from "../tasks/payload.ts";
+import { Alarm } from "./alarm.ts";
+import type { JobContext, JobInfo } from "./context.ts";
+import { type Finished, failureOf } from "./finished.ts";
+import { type ClaimedJob, jobInfo } from "./job.ts";
+import { completeWith, type TransactionTools } from "./transaction.ts";
+
+/** Largest result that is kept, in characters of JSON. */
+const LARGEST_RESULT = 1_000_000;
+
+export interface AttemptTools extends TransactionTools {
+  readonly log: Logger;
+  /** Called once, when it is decided how the attempt ends; the handler may still be running. */
+  readonly onDecided: (finished: Finished) => void;
+}
+
+/**
+ * One run of a handler. How it ends is decided once, by whatever comes first: the handler settles, its
+ * transaction commits, its time is over, the worker gives it back, or it turns out to be somebody else's by now.
+ */
+export class Attempt {
+  readonly claimed: ClaimedJob;
+  readonly #task: AnyTask;
+  readonly #tools: AttemptTools;
+  #controller: AbortController | undefined;
+  #info: JobInfo | undefined;
+  #log: Logger | undefined;
+  #decided = false;
+  #transaction: Promise<unknown> | undefined;
+  #transacting = false;
+  #deaf = false;
+  #timeout: Alarm | undefined;
+  #abortedAt: number | undefined;
+
+  constructor(claimed: ClaimedJob, task: AnyTask, tools: AttemptTools) {
+    this.claimed = claimed;
+    this.#task = task;
+    this.#tools = tools;
+  }
+
+  get job(): JobInfo {
+    this.#info ??= jobInfo(this.claimed);
+    return this.#info;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  get log(): Logger {
+    this.#log ??= withFields(this.#tools.log, {
+      job: this.claimed.id,
+      task: this.#task.name,
+      attempt: this.job.attempt,
+    });
+    return this.#log;
+  }
+
+  /** Whether how it ends is decided already. */
+  get decided(): boolean {
+    return this.#decided;
+  }
+
+  /** When its signal aborted, on the clock of performance.now(). */
+  get abortedAt(): number | undefined {
+    return this.#abortedAt;
+  }
+
+  /** Runs the handler; resolves when it has settled, never rejects. */
+  async run(): Promise<void> {
+    const timeout = this.claimed.timeout ?? this.#task.timeout;
+    if (timeout !== undefined) {
+      this.#timeout = new Alarm(() => this.#timeOut(timeout));
+      this.#timeout.set(timeout);
+    }
+    try {
+      const payload =
+        this.#task.payload === undefined ? undefined : await parseStored(this.#task, this.claimed.payload);
+      const result = await this.#task.run(payload, new Context(this));
+      // Begun and not awaited: whether it commits still decides.
+      if (this.#transacting) await this.#transaction;
+      if (!this.#decided) this.#succeed(result);
+    } catch (thrown) {
+      if (this.#decided) this.#noteLate(thrown);
+      else this.#fail(thrown);
+    } finally {
+      this.#timeout?.clear();
+      if (this.#deaf) this.log.info("the handler that ignored its signal has ended, its slot is free");
+    }
+  }
+
+  transaction<T>(fn: (client: ClientBase) => Promise<T>): Promise<T> {
+    if (this.#transaction !== undefined) {
+      const message = "ctx.transaction was called a second time: its first commit is what finishes the job";
+      return Promise.reject(new RouseError(message));
+    }
+    const transaction = this.#transact(fn);
+    this.#transaction = transaction;
+    transaction.catch(() => {});
+    return transaction;
+  }
+
+  async #transact<T>(fn: (client: ClientBase) => Promise<T>): Promise<T> {
+    if (this.#decided) throw new StaleAttemptError("the attempt has ended already");
+    this.#transacting = true;
+    try {
+      const value = await completeWith(this.#tools, this.claimed, this.signal, (result) => this.#toResult(result), fn);
+      this.#decide(undefined);
+      return value;
+    } finally {
+      this.#transacting = false;
+    }
+  }
+
+  /** The worker stops and its grace is over: the job goes back, this attempt uncounted. */
+  giveBack(): void {
+    this.#decide({ kind: "released", job: this.claimed });
+    this.#abort(new StoppedError("the worker is stopping and its grace is over"));
+  }
+
+  /** The job was given to somebody else: whatever this attempt still does changes nothing in the queue. */
+  lose(reason: string): void {
+    if (this.#decided) return;
+    this.log.warn(`the attempt is no longer this worker's: ${reason}`);
+    this.#decide(undefined);
+    this.#abort(new StaleAttemptError(reason));
+  }
+
+  /** Says in the log, once, that the handler goes on though its signal has aborted. */
+  tellDeaf(): void {
+    if (this.#deaf) return;
+    this.#deaf = true;
+    this.log.warn("the handler ignores that its signal has aborted, and holds its slot until it ends");
+  }
+
+  #succeed(result: unknown): void {
+    this.#decide({ kind: "completed", job: this.claimed, result: this.#toResult(result) });
+  }
+
+  #fail(thrown: unknown): void {
+    const failure = failureOf(thrown);
+    this.log.warn(`failed: ${failure.error.message}`, { retry: failure.retry });
+    this.#decide({ kind: "failed", job: this.claimed, failure });
+  }
+
+  #timeOut(timeout: number): void {
+    if (this.#decided) return;
+    const error = new TimeoutError(`the attempt took longer than its timeout of ${timeout} ms`);
+    this.#fail(error);
+    this.#abort(error);
+  }
+
+  #abort(reason: Error): void {
+    this.#abortedAt ??= performance.now();
+    this.#controller ??= new AbortController();
+    this.#controller.abort(reason);
+  }
+
+  #decide(finished: Finished | undefined): void {
+    if (this.#decided) return;
+    this.#decided = true;
+    if (finished !== undefined) this.#tools.onDecided(finished);
+  }
+
+  /** What a handler throws because its signal aborted is no news. */
+  #noteLate(thrown: unknown): void {
+    if (this.#abortedAt !== undefined) return;
+    this.log.warn("the handler threw after its attempt had ended", { error: failureOf(thrown).error.message });
+  }
+
+  /** A job that did its work has succeeded, even if what it returned cannot be kept. */
+  #toResult(result: unknown): string | undefined {
+    if (result === undefined || result === null) return undefined;
+    const { text, why } = toJson(result);
+    if (text !== undefined && text.length <= LARGEST_RESULT) return text;
+    this.log.error(
+      `the result was not kept: ${why ?? `it has ${text?.length} characters as JSON, the limit is ${LARGEST_RESULT}`}`,
+    );
+    return undefined;
+  }
+}
+
+/** What the handler sees of its attempt. Its properties may be taken apart: `run(payload, { signal, transaction })`. */
+class Context implements JobContext {
+  readonly #attempt: Attempt;
+  readonly transaction: JobContext["transaction"];
+
+  constructor(attempt: Attempt) {
+    this.#attempt = attempt;
+    this.transaction = (fn) => attempt.transaction(fn);
+  }
+
+  get job(): JobInfo {
+    return this.#attempt.job;
+  }
+
+  get signal(): AbortSignal {
+    return this.#attempt.signal;
+  }
+
+  get log(): Logger {
+    return this.#attempt.log;
+  }
+}

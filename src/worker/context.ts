@@ -1,0 +1,38 @@
+import type { ClientBase } from "pg";
+import type { Logger } from "../log.ts";
+
+/** What a handler knows of the job it runs. */
+export interface JobInfo {
+  readonly id: number;
+  readonly task: string;
+  readonly queue: string;
+  readonly priority: number;
+  /** Number of this attempt, from 1. */
+  readonly attempt: number;
+  /** Attempts the job was enqueued with; null: as its task says. */
+  readonly maxAttempts: number | null;
+  /** When this attempt was due. */
+  readonly runAt: Date;
+  readonly createdAt: Date;
+  /** Slot of the schedule that the job serves; null for others. */
+  readonly scheduledFor: Date | null;
+  readonly tags: readonly string[];
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+/** What a handler gets beside its payload. */
+export interface JobContext {
+  readonly job: JobInfo;
+  /** Aborts on timeout, when the worker's grace for stopping is over, and when the attempt was given to somebody else. */
+  readonly signal: AbortSignal;
+  /** Logs with the job's id, task and attempt as fields. */
+  readonly log: Logger;
+  /**
+   * Runs `fn` in a transaction whose commit also completes the job, so that its writes happen exactly once. Its
+   * value is the job's result. May be called once in an attempt; what the handler throws afterwards is logged and
+   * changes nothing.
+   *
+   * @throws StaleAttemptError, with everything rolled back, where the attempt is no longer the job's.
+   */
+  transaction<T>(fn: (client: ClientBase) => Promise<T>): Promise<T>;
+}

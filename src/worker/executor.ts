@@ -1,0 +1,197 @@
+import type { Logger } from "../log.ts";
+import type { TaskRegistry } from "../tasks/registry.ts";
+import { Attempt, type AttemptTools } from "./attempt.ts";
+import type { Finished } from "./finished.ts";
+import type { ClaimedJob } from "./job.ts";
+
+/** Most jobs that are claimed ahead of a free slot. */
+const MOST_AHEAD = 1_000;
+/** Longest call that is bridged with jobs claimed ahead. */
+const LONGEST_BRIDGE_MS = 100;
+/** Longest that a job claimed ahead waits for a slot before others may have it. */
+const LONGEST_AHEAD_MS = 500;
+/** How long a handler may go on after its signal aborted before the log says so. */
+const DEAF_MS = 3_000;
+
+export interface ExecutorOptions extends Omit<AttemptTools, "onDecided"> {
+  readonly concurrency: number;
+  readonly tasks: TaskRegistry;
+  readonly log: Logger;
+  readonly onFinished: (finished: Finished) => void;
+  /** A slot became free and nothing is left to fill it. */
+  readonly onRoom: () => void;
+  /** Mean time of a call to the database in milliseconds. */
+  readonly callMs: () => number;
+}
+
+/**
+ * Runs handlers in its slots. Jobs are claimed ahead of free slots only as far as the measured duration of
+ * handlers says that a slot would otherwise stand empty for the time of a call: by the hundred where handlers take
+ * microseconds, not at all where they take longer than a call. A job that has waited here for half a second goes
+ * back, and with it all behind it.
+ */
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #tools: AttemptTools;
+  readonly #attempts = new Set<Attempt>();
+  #ahead: ClaimedJob[] = [];
+  #next = 0;
+  #handlerMs: number | undefined;
+  #aheadTimer: NodeJS.Timeout | undefined;
+  #paused = false;
+  #stopping = false;
+  #emptied: (() => void)[] = [];
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    const { pool, schema, log, transactions, onFinished } = options;
+    this.#tools = { pool, schema, log, transactions, onDecided: onFinished };
+  }
+
+  /** Handlers that run, those included that ignore their signal. */
+  get running(): number {
+    return this.#attempts.size;
+  }
+
+  /** How many more jobs should be held here. */
+  room(): number {
+    return this.#options.concurrency + this.#aheadWanted() - this.#attempts.size - this.#aheadCount();
+  }
+
+  accept(jobs: readonly ClaimedJob[]): void {
+    if (this.#stopping) {
+      for (const job of jobs) this.#options.onFinished({ kind: "released", job });
+      return;
+    }
+    const waiting = this.#ahead.slice(this.#next);
+    // Each batch comes in the order of its priorities; a more urgent one does not queue up behind what was claimed before.
+    const overtakes = waiting.length > 0 && jobs.length > 0 && jobs[0]!.priority > waiting.at(-1)!.priority;
+    this.#ahead = waiting.length === 0 ? [...jobs] : [...waiting, ...jobs];
+    if (overtakes) this.#ahead.sort((a, b) => b.priority - a.priority);
+    this.#next = 0;
+    this.#fill();
+    this.#watchAhead();
+  }
+
+  /** Jobs held here, running or not, whose end is not decided. */
+  held(): ClaimedJob[] {
+    const undecided = [...this.#attempts].filter((attempt) => !attempt.decided).map(({ claimed }) => claimed);
+    return [...undecided, ...this.#ahead.slice(this.#next)];
+  }
+
+  /** Slots held by handlers that go on though their signal has aborted. Of each that does for long the log tells once. */
+  stuck(): number {
+    const deaf = [...this.#attempts].filter((attempt) => attempt.abortedAt !== undefined);
+    for (const attempt of deaf) {
+      if (performance.now() - attempt.abortedAt! > DEAF_MS) attempt.tellDeaf();
+    }
+    return deaf.length;
+  }
+
+  /** Starts no more handlers until resumed. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#fill();
+    this.#options.onRoom();
+  }
+
+  /** Takes no more jobs and gives back what was claimed ahead. */
+  stop(): void {
+    this.#stopping = true;
+    this.#giveBackAhead();
+  }
+
+  /** Resolves when no handler runs. */
+  async emptied(): Promise<void> {
+    if (this.#attempts.size === 0) return;
+    await new Promise<void>((resolve) => this.#emptied.push(resolve));
+  }
+
+  /** Aborts what runs and gives its jobs back; handlers that ignore their signal go on, to no effect. */
+  giveBackRunning(): void {
+    for (const attempt of this.#attempts) attempt.giveBack();
+  }
+
+  /** Everything held here has gone to others: aborts what runs and forgets the rest. */
+  lose(reason: string): void {
+    for (const attempt of this.#attempts) attempt.lose(reason);
+    this.#takeAhead();
+  }
+
+  #aheadCount(): number {
+    return this.#ahead.length - this.#next;
+  }
+
+  #aheadWanted(): number {
+    if (this.#handlerMs === undefined) return 0;
+    const bridged = 2 * Math.min(this.#options.callMs(), LONGEST_BRIDGE_MS);
+    return Math.floor(Math.min((this.#options.concurrency * bridged) / Math.max(this.#handlerMs, 0.001), MOST_AHEAD));
+  }
+
+  #fill(): void {
+    while (!this.#paused && this.#attempts.size < this.#options.concurrency && this.#aheadCount() > 0) {
+      const job = this.#ahead[this.#next]!;
+      this.#next += 1;
+      this.#start(job);
+    }
+  }
+
+  #start(job: ClaimedJob): void {
+    const task = this.#options.tasks.get(job.task);
+    if (task === undefined) {
+      this.#options.onFinished({ kind: "released", job });
+      return;
+    }
+    const attempt = new Attempt(job, task, this.#tools);
+    this.#attempts.add(attempt);
+    const started = performance.now();
+    void attempt.run().then(() => {
+      this.#attempts.delete(attempt);
+      this.#measure(performance.now() - started);
+      this.#fill();
+      if (this.#aheadCount() === 0) this.#options.onRoom();
+      if (this.#attempts.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
+    });
+  }
+
+  /** A mean that follows a change within some ten jobs, and a change to slow ones at once. */
+  #measure(ms: number): void {
+    const mean = this.#handlerMs ?? ms;
+    this.#handlerMs = ms > mean * 100 ? ms : mean + (ms - mean) / 8;
+  }
+
+  #watchAhead(): void {
+    if (this.#aheadTimer !== undefined || this.#aheadCount() === 0) return;
+    const waited = performance.now() - this.#ahead[this.#next]!.claimedAt;
+    this.#aheadTimer = setTimeout(
+      () => {
+        this.#aheadTimer = undefined;
+        if (this.#aheadCount() > 0 && performance.now() - this.#ahead[this.#next]!.claimedAt >= LONGEST_AHEAD_MS) {
+          // Until a handler has shown otherwise they take at least as long: claiming ahead again would be in vain again.
+          this.#handlerMs = Math.max(this.#handlerMs ?? 0, LONGEST_AHEAD_MS);
+          this.#giveBackAhead();
+        } else {
+          this.#watchAhead();
+        }
+      },
+      Math.max(LONGEST_AHEAD_MS - waited, 0) + 1,
+    );
+  }
+
+  #giveBackAhead(): void {
+    for (const job of this.#takeAhead()) this.#options.onFinished({ kind: "released", job });
+  }
+
+  #takeAhead(): ClaimedJob[] {
+    clearTimeout(this.#aheadTimer);
+    this.#aheadTimer = undefined;
+    const jobs = this.#ahead.slice(this.#next);
+    this.#ahead = [];
+    this.#next = 0;
+    return jobs;
+  }
+}

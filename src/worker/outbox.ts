@@ -1,0 +1,119 @@
+import type { Logger } from "../log.ts";
+import type { Finished } from "./finished.ts";
+
+/** Wait before trying again to finish a job whose row another transaction holds. */
+const BUSY_MS = 250;
+
+export interface OutboxOptions {
+  /** Most ends in a batch. */
+  readonly most: number;
+  readonly log: Logger;
+  /** There is something to send. */
+  readonly onReady: () => void;
+}
+
+/** A batch to send; `single` where its one end was refused in the company of others. */
+export interface Batch {
+  readonly ends: Finished[];
+  readonly single: boolean;
+}
+
+/** Ends of attempts, from when they are known to when the database has confirmed them. */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #sent = new Set<readonly Finished[]>();
+  readonly #resent = new WeakSet<Finished>();
+  #ready: Finished[] = [];
+  #singly: Finished[] = [];
+  #busy: Finished[] = [];
+  #busyTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.#ready.length + this.#singly.length + this.#sent.size + this.#busy.length === 0;
+  }
+
+  all(): Finished[] {
+    return [...[...this.#sent].flat(), ...this.#singly, ...this.#ready, ...this.#busy];
+  }
+
+  add(end: Finished): void {
+    this.#ready.push(end);
+    this.#options.onReady();
+  }
+
+  /** What to send next; no ends where there is nothing. The caller says what became of them. */
+  next(): Batch {
+    const single = this.#singly.length > 0;
+    const ends = single ? this.#singly.splice(0, 1) : this.#ready.splice(0, this.#options.most);
+    if (ends.length > 0) this.#sent.add(ends);
+    return { ends, single };
+  }
+
+  /** They got there, but for those whose rows another transaction holds: these go again after a while. */
+  told(ends: readonly Finished[], busy: ReadonlySet<number>): void {
+    this.#sent.delete(ends);
+    if (busy.size === 0) return;
+    this.#busy.push(...ends.filter(({ job }) => busy.has(job.id)));
+    this.#busyTimer ??= setTimeout(() => {
+      this.#busyTimer = undefined;
+      this.#ready.push(...this.#busy.splice(0));
+      this.#options.onReady();
+    }, BUSY_MS);
+  }
+
+  /** Nobody knows whether they got there: they go again. */
+  untold(ends: readonly Finished[]): void {
+    if (!this.#sent.delete(ends)) return;
+    for (const end of ends) this.#resent.add(end);
+    this.#ready.unshift(...ends);
+  }
+
+  /** Whether it may have been told already. */
+  wasSentBefore(end: Finished): boolean {
+    return this.#resent.has(end);
+  }
+
+  /**
+   * The server took none of them, for something in one. Each goes on its own, so that one bad value spoils nothing else;
+   * what is refused even so goes in a milder form.
+   */
+  refused(ends: readonly Finished[], error: Error): void {
+    if (!this.#sent.delete(ends)) return;
+    if (ends.length > 1) {
+      this.#singly.push(...ends);
+      return;
+    }
+    const end = ends[0]!;
+    const { id: job, task } = end.job;
+    this.#options.log.error("the database refused how an attempt ended", { job, task, end: end.kind, error });
+    const milder = milderThan(end, error);
+    if (milder !== undefined) this.#singly.push(milder);
+  }
+
+  clear(): void {
+    clearTimeout(this.#busyTimer);
+    this.#sent.clear();
+    this.#ready = [];
+    this.#singly = [];
+    this.#busy = [];
+  }
+}
+
+/** What was done is done, even if what was returned cannot be kept; what failed has failed, even if why cannot be said. */
+function milderThan(end: Finished, refusal: Error): Finished | undefined {
+  const { job } = end;
+  const message = `how it ended could not be recorded: ${refusal.message}`;
+  if (end.kind === "completed") {
+    return end.result !== undefined
+      ? { kind: "completed", job, result: undefined }
+      : { kind: "failed", job, failure: { error: { message } } };
+  }
+  if (end.kind === "failed" && end.failure.error.message !== message) {
+    return { kind: "failed", job, failure: { error: { message } } };
+  }
+  return end.kind === "released" ? undefined : { kind: "released", job };
+}

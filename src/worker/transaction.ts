@@ -1,0 +1,87 @@
+import type pg from "pg";
+import type { ClientBase } from "pg";
+import { RouseError, StaleAttemptError } from "../errors.ts";
+import { checkOut } from "./checkout.ts";
+import type { ClaimedJob } from "./job.ts";
+import type { Turns } from "./turns.ts";
+
+/** SQLSTATE of a query in a transaction that has failed already. */
+const IN_FAILED_TRANSACTION = "25P02";
+
+export interface TransactionTools {
+  readonly pool: pg.Pool;
+  readonly schema: string;
+  /** So many transactions at a time that connections are left to tell the database of what has finished. */
+  readonly transactions: Turns;
+}
+
+/**
+ * Runs `fn` in a transaction and completes the job in it, with the value of `fn` as JSON by `toResult`. The job's row is
+ * locked last, so that `fn` may take its time. When the signal aborts the attempt has ended otherwise: the connection
+ * is closed, which frees whoever waits for a query on it, and rolls back.
+ */
+export async function completeWith<T>(
+  { pool, schema, transactions }: TransactionTools,
+  job: ClaimedJob,
+  signal: AbortSignal,
+  toResult: (value: T) => string | undefined,
+  fn: (client: ClientBase) => Promise<T>,
+): Promise<T> {
+  await transactions.take(signal);
+  try {
+    const { client, release } = await checkOut(pool);
+    const close = () => release(true);
+    signal.addEventListener("abort", close, { once: true });
+    client.release = refuseRelease;
+    try {
+      signal.throwIfAborted();
+      // The setting ends with the transaction: where it is gone, fn has ended the transaction.
+      await client.query(`begin; set local rouse.attempt = '${job.lease}'`);
+      const value = await fn(client);
+      signal.throwIfAborted();
+      await complete(client, schema, job, toResult(value));
+      const { command } = await client.query("commit");
+      if (command !== "COMMIT") throw new RouseError("the transaction was rolled back at its commit");
+      release();
+      return value;
+    } catch (error) {
+      // An open transaction ends with its connection, however that is; rolled back in words, the connection lives on.
+      if (!signal.aborted) await client.query("rollback").then(() => release(), close);
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", close);
+    }
+  } finally {
+    transactions.release();
+  }
+}
+
+async function complete(client: ClientBase, schema: string, job: ClaimedJob, result: string | undefined) {
+  const { rows } = await client
+    .query(
+      `select case
+         when current_setting('rouse.attempt', true) = $2::text then ${schema}.complete_v1($1, $2::uuid, $3::jsonb)
+         else 'ended'
+       end as outcome`,
+      [job.id, job.lease, result ?? null],
+    )
+    .catch((error: Error & { code?: string }) => {
+      if (error.code !== IN_FAILED_TRANSACTION) throw error;
+      throw new RouseError(
+        "a query in ctx.transaction failed, which fails the transaction, but its error was caught: let it pass, or use a savepoint",
+        { cause: error },
+      );
+    });
+  if (rows[0].outcome === "ended") {
+    throw new RouseError(
+      "the function given to ctx.transaction ended the transaction: leave commit and rollback to ctx.transaction, and use savepoints",
+    );
+  }
+  if (rows[0].outcome !== "succeeded") {
+    throw new StaleAttemptError(`job ${job.id} is no longer this attempt's: its writes were rolled back`);
+  }
+}
+
+function refuseRelease(): never {
+  throw new RouseError("the client of ctx.transaction is released by ctx.transaction");
+}
