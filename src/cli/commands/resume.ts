@@ -1,0 +1,3 @@
+import { queueCommand } from "../queue-control.ts";
+
+export default queueCommand("resume", "end the pause of a queue", "open");

@@ -1,0 +1,37 @@
+import type { Duration } from "../tasks/duration.ts";
+
+/** What `rouse.config.ts` may set. Flags and environment variables take precedence; what nobody sets has its default. */
+export interface RouseConfig {
+  /**
+   * Address of the database, `postgres://user:password@host:port/database`, or of a primary and its standbys,
+   * `postgres://user:password@one:5432,two:5432/database`. Environment: `DATABASE_URL`.
+   */
+  readonly databaseUrl?: string;
+  /**
+   * Address of the server itself, where `databaseUrl` is a pooler's in transaction mode. Environment: `ROUSE_DIRECT_URL`.
+   */
+  readonly directUrl?: string;
+  /** Schema that Rouse was migrated into; default `rouse`. */
+  readonly schema?: string;
+  /** Files, folders and globs that export the tasks, from the project's folder; default `tasks.ts` or `tasks/`. */
+  readonly tasks?: string | readonly string[];
+  /** Jobs that a worker runs at a time; default 10. */
+  readonly concurrency?: number;
+  /** Queues that a worker serves; default all. */
+  readonly queues?: readonly string[];
+  /** Name of a worker for people; default host and process id. */
+  readonly name?: string;
+  /** Name of the application, whose schedules a worker keeps as its code says; default the name in `package.json`. */
+  readonly app?: string;
+  /** How long a stopping worker waits for running handlers before their jobs go back; default `"30s"`. */
+  readonly grace?: Duration;
+  /** The least level that is logged; default `info`. */
+  readonly logLevel?: "debug" | "info" | "warn" | "error";
+  /** Readable lines, or one JSON object a line; default readable on a terminal, JSON elsewhere. */
+  readonly logFormat?: "text" | "json";
+}
+
+/** Types the settings in `rouse.config.ts`: `export default defineConfig({ concurrency: 20 })`. */
+export function defineConfig(config: RouseConfig): RouseConfig {
+  return config;
+}
