@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import test, { mock } from "node:test";
+import { defineTask } from "../../src/index.ts";
+import { TaskRegistry } from "../../src/tasks/registry.ts";
+import { Executor } from "../../src/worker/executor.ts";
+import type { Finished } from "../../src/worker/finished.ts";
+import type { ClaimedJob } from "../../src/worker/job.ts";
+import { Turns } from "../../src/worker/turns.ts";
+import { Latch, Tally } from "../support/latch.ts";
+import { TestLog } from "../support/log.ts";
+
+/** Without a database: what is tried here is the order and number in which claimed jobs are begun and given back. */
+function executor(concurrency: number) {
+  const begun = new Tally<{ id: number; end: () => void }>();
+  const finished = new Tally<Finished>();
+  const task = defineTask("gated", {
+    run: (_payload, ctx) => {
+      const latch = new Latch();
+      begun.add({ id: ctx.job.id, end: latch.open });
+      return latch.opened;
+    },
+  });
+  const made = new Executor({
+    pool: undefined as never,
+    schema: "rouse",
+    log: new TestLog(),
+    transactions: new Turns(1),
+    concurrency,
+    tasks: new TaskRegistry([task]),
+    onFinished: (end) => finished.add(end),
+    onRoom: () => {},
+    callMs: () => 5,
+  });
+  return { begun, finished, executor: made };
+}
+
+function job(id: number, priority = 0): ClaimedJob {
+  const epoch = "1970-01-01 00:00:00+00";
+  const row = ["claimed", id, "lease", "gated", {}, null, "default", priority, 1, null, epoch, epoch, null, null, null];
+  return { id, lease: "lease", task: "gated", payload: {}, timeout: null, priority, claimedAt: performance.now(), row };
+}
+
+test("B6: an urgent job overtakes those that were claimed ahead; equals keep their order", async () => {
+  const { begun, executor: slots } = executor(1);
+  slots.accept([job(1), job(2), job(3, -1)]);
+  slots.accept([job(4, 50), job(5)]);
+  for (let ended = 0; ended < 5; ended++) {
+    await begun.reach(ended + 1);
+    begun.all[ended]!.end();
+  }
+  await slots.emptied();
+  assert.deepEqual(
+    begun.all.map(({ id }) => id),
+    [1, 4, 2, 5, 3],
+  );
+});
+
+test("fairness: what has waited for half a second goes back, and nothing is claimed ahead until handlers are quick again", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const { begun, finished, executor: slots } = executor(1);
+    for (let id = 1; id <= 3; id++) {
+      slots.accept([job(id)]);
+      begun.all.at(-1)!.end();
+      await slots.emptied();
+    }
+    assert.ok(slots.room() > 1, "quick handlers are claimed ahead for");
+    const old = (id: number) => ({ ...job(id), claimedAt: performance.now() - 600 });
+    slots.accept([old(10), old(11), old(12)]);
+    assert.equal(slots.held().length, 3);
+    mock.timers.tick(10);
+    const released = finished.all.filter(({ kind }) => kind === "released").map((end) => end.job.id);
+    assert.deepEqual(released, [11, 12]);
+    assert.equal(slots.room(), 0, "the one slot is taken, and none is claimed ahead");
+    begun.all.at(-1)!.end();
+    await slots.emptied();
+    assert.equal(slots.room(), 1);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("B5, B13: paused, it begins nothing; resumed, it fills its slots and no more", async () => {
+  const { begun, executor: slots } = executor(2);
+  slots.pause();
+  slots.accept([job(1), job(2), job(3)]);
+  assert.equal(begun.all.length, 0);
+  slots.resume();
+  assert.equal(begun.all.length, 2);
+  assert.equal(slots.running, 2);
+  for (let ended = 0; ended < 3; ended++) {
+    await begun.reach(ended + 1);
+    begun.all[ended]!.end();
+  }
+  await slots.emptied();
+  assert.equal(slots.running, 0);
+});
+
+test("B8: what is lost is neither run nor given back, and leaves as much room as there are slots", async () => {
+  const { begun, finished, executor: slots } = executor(1);
+  slots.accept([job(1), job(2), job(3)]);
+  slots.lose("taken for dead");
+  begun.all[0]!.end();
+  await slots.emptied();
+  assert.equal(begun.all.length, 1);
+  assert.deepEqual(finished.all, []);
+  assert.equal(slots.held().length, 0);
+  slots.accept([job(4)]);
+  assert.equal(begun.all.length, 2);
+  begun.all[1]!.end();
+});

@@ -1,0 +1,78 @@
+import { afterEach } from "node:test";
+import { type AnyTask, createRouse, type Rouse, type RouseOptions } from "../../src/index.ts";
+import type { TestDatabase } from "../support/database.ts";
+import { TestLog } from "../support/log.ts";
+
+export interface TestRouse extends Rouse {
+  readonly log: TestLog;
+}
+
+/** Makes clients of the database of a test file; they are closed, and their workers stopped, after each test. */
+export function useRouse(
+  db: Pick<TestDatabase, "url">,
+): (tasks: AnyTask[], options?: Omit<RouseOptions, "tasks" | "log">) => TestRouse {
+  const open: Rouse[] = [];
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((rouse) => rouse.close()));
+  });
+  return (tasks, options) => {
+    const log = new TestLog();
+    const address = options?.pool === undefined ? { connectionString: db.url } : {};
+    const rouse = createRouse({ ...address, ...options, tasks, log });
+    open.push(rouse);
+    return Object.assign(rouse, { log });
+  };
+}
+
+/** Beats of all workers so far. Equal before and after something: no beat had a part in it. */
+export async function beats(db: TestDatabase): Promise<number> {
+  const [row] = await db.query<{ beats: string }>("select coalesce(sum(beats), 0) as beats from rouse.worker");
+  return Number(row!.beats);
+}
+
+/** Makes beats come every 0.83 s, for tests of what they do. */
+export async function shortLease(db: TestDatabase): Promise<void> {
+  await db.query("update rouse.setting set lease = '5 seconds'");
+}
+
+/** Lets a database made just now count as one on a server that has run for long. */
+export async function settle(db: TestDatabase): Promise<void> {
+  await db.query("delete from rouse.server_run");
+  await db.query("insert into rouse.server_run values (pg_postmaster_start_time(), now() - interval '1 hour')");
+}
+
+export interface ArchivedJob {
+  readonly state: string;
+  readonly attempt: number;
+  readonly result: unknown;
+  readonly worker_id: number;
+  readonly task: string;
+}
+
+/** The finished job of that id; undefined while it is not. */
+export async function archived(db: TestDatabase, id: number): Promise<ArchivedJob | undefined> {
+  const [job] = await db.query<ArchivedJob & Record<string, unknown>>(
+    "select state, attempt, result, worker_id, task from rouse.archive where id = $1",
+    [id],
+  );
+  return job;
+}
+
+/** Messages of the failed attempts of a job, in order. */
+export async function errorsOf(db: TestDatabase, id: number): Promise<string[]> {
+  const rows = await db.query<{ message: string }>(
+    "select message from rouse.attempt_error where job_id = $1 order by attempt, failed_at",
+    [id],
+  );
+  return rows.map(({ message }) => message);
+}
+
+/** Ends the sessions of that application on the database; how many there were. */
+export async function terminate(db: TestDatabase, application = "%"): Promise<number> {
+  const rows = await db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and application_name like $1`,
+    [application],
+  );
+  return rows.length;
+}
