@@ -1,0 +1,35 @@
+import type { Contender } from "../contenders/contender.ts";
+import { countdown, fill, finished } from "./jobs.ts";
+import type { Measures, Run, Variant } from "./scenario.ts";
+
+/** Jobs of the warm-up, which is in the same process, so that its code is compiled when it counts. */
+const WARM_UP = 20_000;
+
+/**
+ * Drains jobs that are there before the worker starts. Time runs from the start of the worker until the last job is
+ * recorded as finished, not only run.
+ *
+ * @param jobs Fewer where a contender needs minutes: what counts is the rate.
+ */
+export function drain(contender: Contender, jobs: number): Variant {
+  return {
+    on: contender.on,
+    async measure(run: Run): Promise<Measures> {
+      await drainOnce(run, contender, run.size(Math.min(WARM_UP, jobs / 2)));
+      const seconds = await drainOnce(run, contender, run.size(jobs));
+      return { rate: run.size(jobs) / seconds };
+    },
+  };
+}
+
+async function drainOnce(run: Run, contender: Contender, jobs: number): Promise<number> {
+  await fill(run, contender, jobs);
+  const { count, all } = countdown(jobs);
+  const started = performance.now();
+  const worker = await contender.work(run.url, count);
+  await all;
+  await finished(run, contender);
+  const seconds = (performance.now() - started) / 1_000;
+  await worker.stop();
+  return seconds;
+}

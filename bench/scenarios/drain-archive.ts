@@ -1,0 +1,14 @@
+import { BEST, graphileWorker } from "../contenders/graphile-worker.ts";
+import { rouse } from "../contenders/rouse.ts";
+import { drain } from "../harness/drain.ts";
+import { ratio, type Scenario } from "../harness/scenario.ts";
+
+export const scenario: Scenario = {
+  title: "drain 200,000 no-op jobs, Rouse keeping them for a day, graphile-worker's best keeping nothing",
+  units: { rate: "jobs/s" },
+  variants: {
+    rouse: drain(rouse(), 200_000),
+    "graphile-worker": drain(graphileWorker(BEST), 200_000),
+  },
+  targets: [ratio("rate", "rouse", "graphile-worker", { reach: 1.6, beyond: 2.5 })],
+};
