@@ -76,7 +76,8 @@ with
         'collation', nullif(a.attcollation, t.typcollation)::regcollation::text,
         'storage', a.attstorage,
         'compression', a.attcompression,
-        'options', a.attoptions,
+        -- The minor releases of November 2026 note in each column where in the log it was made (seen in 15.20).
+        'options', (select array_agg(o order by o) from unnest(a.attoptions) as o where o not like 'pg\_attver=%'),
         'grants', a.attacl::text[]
       ),
       col_description(r.oid, a.attnum),
