@@ -6,6 +6,7 @@
 --!include tables/job.sql
 --!include tables/archive.sql
 --!include tables/attempt_error.sql
+--!include tables/cancel_request.sql
 --!include tables/worker.sql
 --!include tables/server_run.sql
 --!include tables/access.sql
@@ -55,6 +56,8 @@
 --!include finish/archive_job.sql
 --!include finish/own_job.sql
 --!include finish/not_own.sql
+--!include finish/is_cancelled.sql
+--!include finish/end_cancelled.sql
 --!include finish/complete_many_v1.sql
 --!include finish/complete_v1.sql
 --!include finish/put_back.sql
@@ -125,6 +128,9 @@
 --!include schedule/declare_schedules_v1.sql
 --!include control/pause.sql
 --!include control/resume.sql
+--!include control/cancel.sql
+--!include control/cancels_v1.sql
+--!include control/reschedule.sql
 --!include control/retry.sql
 --!include control/purge.sql
 --!include watch/job_draft.sql

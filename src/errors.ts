@@ -18,6 +18,11 @@ export class TimeoutError extends RouseError {
   override name = "TimeoutError";
 }
 
+/** The job was cancelled. */
+export class CancelledError extends RouseError {
+  override name = "CancelledError";
+}
+
 /** The attempt is no longer the job's: the worker was given up for dead, or the job was purged. */
 export class StaleAttemptError extends RouseError {
   override name = "StaleAttemptError";

@@ -1,8 +1,17 @@
+export type { ControlOptions, JobIds, RescheduleOptions } from "./client/control.ts";
 export type { EnqueueOptions, JobHandle, JobOptions } from "./client/enqueue.ts";
 export type { Queryable } from "./client/queryable.ts";
 export { createRouse, type ManyJob, type Rouse, type RouseOptions } from "./client/rouse.ts";
 export { defineConfig, type RouseConfig } from "./config/define-config.ts";
-export { ConfigError, PayloadError, RouseError, StaleAttemptError, StoppedError, TimeoutError } from "./errors.ts";
+export {
+  CancelledError,
+  ConfigError,
+  PayloadError,
+  RouseError,
+  StaleAttemptError,
+  StoppedError,
+  TimeoutError,
+} from "./errors.ts";
 export { createLogger, type Logger, type LogOptions } from "./log.ts";
 export {
   type CommandScheduleOptions,

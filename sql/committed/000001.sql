@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:c0122f6fd68eb7c6c3ab48e47daf84d469db279d
+--! Hash: sha1:7e5d39a02f9abb146fc20913257e6df88b085adb
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -324,6 +324,19 @@ comment on column :SCHEMA.attempt_error.attempt is 'Number of the attempt, from 
 comment on column :SCHEMA.attempt_error.message is 'The error in one line.';
 comment on column :SCHEMA.attempt_error.detail is 'What else is known: name, code, stack.';
 --! EndIncluded tables/attempt_error.sql
+--! Included tables/cancel_request.sql
+create table :SCHEMA.cancel_request (
+  job_id bigint not null,
+  requested_at timestamptz not null default clock_timestamp(),
+  requested_by text not null default session_user,
+  constraint cancel_request_pkey primary key (job_id)
+);
+
+comment on table :SCHEMA.cancel_request is 'Running jobs that are to end cancelled, until they have. Written by cancel(): the row of a running job is written by claim and finish alone.';
+comment on column :SCHEMA.cancel_request.job_id is 'Job that runs.';
+comment on column :SCHEMA.cancel_request.requested_at is 'When cancel() was called.';
+comment on column :SCHEMA.cancel_request.requested_by is 'Role that called it.';
+--! EndIncluded tables/cancel_request.sql
 --! Included tables/worker.sql
 create table :SCHEMA.worker (
   id integer not null generated always as identity,
@@ -687,7 +700,7 @@ create function :SCHEMA.channel()
   parallel safe
 return 'rouse_' || :SCHEMA.installation();
 
-comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"probe": worker} is a worker testing its own listener, {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
+comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"cancel": worker} has attempts to end, see cancels_v1(), {"probe": worker} is a worker testing its own listener, {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
 --! EndIncluded wake/channel.sql
 --! Included wake/wake_queue.sql
 -- PostgreSQL itself drops a payload that the transaction has already sent on the channel.
@@ -2015,6 +2028,57 @@ $$;
 
 comment on function :SCHEMA.not_own(bigint, uuid) is 'Why own_job() returned nothing: stale, or busy where another transaction holds the row.';
 --! EndIncluded finish/not_own.sql
+--! Included finish/is_cancelled.sql
+-- Asked once the row is locked, in a statement of its own: cancel() holds that lock until it has committed.
+create function :SCHEMA.is_cancelled(id bigint)
+  returns boolean
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  return exists (
+    select
+    from :SCHEMA.cancel_request as r
+    where r.job_id = is_cancelled.id
+  );
+end;
+$$;
+
+comment on function :SCHEMA.is_cancelled(bigint) is 'Whether a running job, which the caller has locked, is to end cancelled.';
+--! EndIncluded finish/is_cancelled.sql
+--! Included finish/end_cancelled.sql
+create function :SCHEMA.end_cancelled(job :SCHEMA.job)
+  returns text
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+declare
+  canceller text;
+begin
+  delete from :SCHEMA.cancel_request as r
+  where r.job_id = job.id
+  returning r.requested_by
+  into canceller;
+  delete from :SCHEMA.job as j
+  where j.id = job.id;
+  perform :SCHEMA.archive_job(
+    job,
+    'cancelled',
+    (:SCHEMA.task_policy(job.task)).keep_failed,
+    jsonb_build_object('cancelled_by', coalesce(canceller, session_user))
+  );
+  return 'cancelled';
+end;
+$$;
+
+comment on function :SCHEMA.end_cancelled(:SCHEMA.job) is 'Ends a job, which the caller has locked, as cancelled.';
+--! EndIncluded finish/end_cancelled.sql
 --! Included finish/complete_many_v1.sql
 -- Rows are locked in the order of their ids, like everywhere, and a row that somebody else holds is skipped and
 -- reported as busy: one open transaction never holds up a batch.
@@ -2034,7 +2098,33 @@ as $$
 #variable_conflict use_column
 declare
   done bigint[];
+  asked bigint[] := array(select r.job_id from :SCHEMA.cancel_request as r where r.job_id = any (ids));
+  own :SCHEMA.job;
+  cancelled record;
 begin
+  -- What is cancelled from here on has ended before.
+  if cardinality(asked) > 0 then
+    for cancelled in
+      select g.id, g.lease
+      from unnest(ids, leases) as g (id, lease)
+      where g.id = any (asked)
+      order by g.id
+    loop
+      own := :SCHEMA.own_job(cancelled.id, cancelled.lease, false);
+      if own.id is null then
+        id := cancelled.id;
+        outcome := :SCHEMA.not_own(cancelled.id, cancelled.lease);
+        return next;
+      else
+        perform :SCHEMA.end_cancelled(own);
+      end if;
+    end loop;
+    select coalesce(array_agg(g.id), '{}'), coalesce(array_agg(g.lease), '{}')
+    into ids, leases
+    from unnest(ids, leases) as g (id, lease)
+    where g.id <> all (asked);
+  end if;
+
   with locked as materialized (
     select id, lease
     from :SCHEMA.job
@@ -2089,7 +2179,7 @@ $$;
 
 comment on function :SCHEMA.complete_many_v1(bigint[], uuid[], jsonb) is
 'Worker protocol: finishes attempts that succeeded, each named by its job and the lease it was claimed under.
-results is an object from job id to what the task returned. Returns only the jobs that were not finished:
+results is an object from job id to what the task returned. Jobs that were cancelled end so. Returns only the jobs that were not finished:
   stale   the lease is no longer the job''s: the attempt has been given to somebody else, or the job is gone
   busy    another transaction holds the row, if only for a moment: try again';
 --! EndIncluded finish/complete_many_v1.sql
@@ -2109,6 +2199,10 @@ begin
     return :SCHEMA.not_own(complete_v1.job, complete_v1.lease);
   end if;
 
+  if :SCHEMA.is_cancelled(own.id) then
+    return :SCHEMA.end_cancelled(own);
+  end if;
+
   delete from :SCHEMA.job as j
   where j.id = complete_v1.job;
   perform :SCHEMA.archive_job(
@@ -2123,7 +2217,9 @@ $$;
 
 comment on function :SCHEMA.complete_v1(bigint, uuid, jsonb) is
 'Worker protocol: finishes an attempt that succeeded. Called in the transaction that holds the effects of the job, both commit together.
-Returns succeeded; or stale: the lease is no longer the job''s, so roll back.';
+Returns succeeded; or a reason to roll back:
+  stale       the lease is no longer the job''s
+  cancelled   the job was cancelled, and has ended so where the caller commits; after a rollback fail_v1 or release_v1 ends it so';
 --! EndIncluded finish/complete_v1.sql
 --! Included finish/put_back.sql
 create function :SCHEMA.put_back(id bigint, run_at timestamptz, attempt integer)
@@ -2238,6 +2334,9 @@ begin
   if own.id is null then
     return :SCHEMA.not_own(fail_v1.job, fail_v1.lease);
   end if;
+  if :SCHEMA.is_cancelled(own.id) then
+    return :SCHEMA.end_cancelled(own);
+  end if;
   policy := :SCHEMA.task_policy(own.task);
 
   ends := not coalesce(retry, true) or own.attempt >= coalesce(own.max_attempts, policy.max_attempts);
@@ -2291,7 +2390,7 @@ comment on function :SCHEMA.fail_v1(bigint, uuid, jsonb, boolean, timestamptz, b
   retry      false: the job ends failed whatever attempts are left
   retry_at   the instant of the next attempt; left out: the backoff of the task
   wait       false: return busy where another transaction holds the row, instead of waiting for it
-Returns the state of the job now (scheduled, ready or failed; cancelled where a newer job waits under its coalescing key), or stale, or busy.';
+Returns the state of the job now (scheduled, ready or failed; cancelled where that was asked for, or a newer job waits under its coalescing key), or stale, or busy.';
 --! EndIncluded finish/fail_v1.sql
 --! Included finish/release_v1.sql
 create function :SCHEMA.release_v1(job bigint, lease uuid, wait boolean default true)
@@ -2309,6 +2408,9 @@ begin
   if own.id is null then
     return :SCHEMA.not_own(release_v1.job, release_v1.lease);
   end if;
+  if :SCHEMA.is_cancelled(own.id) then
+    return :SCHEMA.end_cancelled(own);
+  end if;
 
   return :SCHEMA.give_back(own, own.run_at, greatest(own.attempt, 1) - 1, release_v1.wait);
 end;
@@ -2316,7 +2418,7 @@ $$;
 
 comment on function :SCHEMA.release_v1(bigint, uuid, boolean) is
 'Worker protocol: gives a job back that was not run to its end, as a worker does when it stops. The attempt does not count.
-Returns the state of the job now (ready; cancelled where a newer job waits under its coalescing key), or stale, or busy (only where wait is false and another transaction holds the row).';
+Returns the state of the job now (ready; cancelled where that was asked for, or a newer job waits under its coalescing key), or stale, or busy (only where wait is false and another transaction holds the row).';
 --! EndIncluded finish/release_v1.sql
 --! Included claim/exchange_v1.sql
 -- One round trip: what is finished goes in, what is next comes out. Finishing commits as the server is
@@ -3036,6 +3138,10 @@ begin
           and j.worker_id = dead.id
       );
   end loop;
+
+  -- Of jobs that succeeded while they were cancelled.
+  delete from :SCHEMA.cancel_request as r
+  where (select j.id from :SCHEMA.job as j where j.id = r.job_id) is null;
   return handed_over + :SCHEMA.release_orphans();
 end;
 $$;
@@ -3054,7 +3160,8 @@ create function :SCHEMA.beat_v1(
   out long_held bigint,
   out lease_ms double precision,
   out peers jsonb,
-  out trouble text
+  out trouble text,
+  out cancels boolean
 )
   language plpgsql
   volatile
@@ -3116,6 +3223,10 @@ begin
   into peers
   from :SCHEMA.worker as w
   where w.id <> beat_v1.worker;
+  cancels := exists (
+    select
+    from :SCHEMA.cancels_v1(beat_v1.worker)
+  );
   perform pg_notify(:SCHEMA.channel(), json_build_object('probe', worker)::text);
 end;
 $$;
@@ -3131,7 +3242,8 @@ comment on function :SCHEMA.beat_v1(integer, jsonb, integer) is
   long_held  jobs that have run in its name for more than 10 seconds; where it knows of fewer, reconcile_v1
   lease_ms   the lease
   peers      the other workers with their beat counters, to suspect them next time
-  trouble    what failed of sweeping and of firing schedules; null: nothing did';
+  trouble    what failed of sweeping and of firing schedules; null: nothing did
+  cancels    jobs that it runs were cancelled: ask cancels_v1';
 --! EndIncluded control/beat_v1.sql
 --! Included control/stopping_v1.sql
 create function :SCHEMA.stopping_v1(worker integer)
@@ -5071,6 +5183,133 @@ $$;
 
 comment on function :SCHEMA.resume(text, text) is 'Ends the pause of a queue, waking workers, or of a schedule: its slots of the meantime were not missed and do not run.';
 --! EndIncluded control/resume.sql
+--! Included control/cancel.sql
+-- The row of a running job is locked, not written, until this commits: an attempt that ends meanwhile is busy and tried
+-- again, so none slips past a cancel under way.
+create function :SCHEMA.cancel(id bigint)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  own :SCHEMA.job;
+begin
+  select j.*
+  into own
+  from :SCHEMA.job as j
+  where j.id = cancel.id
+  for update;
+  if not found then
+    return false;
+  end if;
+
+  if own.state <> 'running' then
+    perform :SCHEMA.end_cancelled(own);
+    return true;
+  end if;
+  insert into :SCHEMA.cancel_request (job_id)
+  values (own.id)
+  on conflict do nothing;
+  perform pg_notify(:SCHEMA.channel(), json_build_object('cancel', own.worker_id)::text);
+  return true;
+end;
+$$;
+
+comment on function :SCHEMA.cancel(bigint) is
+'Ends a job as cancelled, at the commit: one that waits at once; one that runs when its handler has ended, whose signal aborts at once, and whatever the handler then does. It is not retried.
+Usable over a query: select rouse.cancel(id) from rouse.job where task = ''send_mail''.
+Returns false where the job has ended already or is gone.';
+--! EndIncluded control/cancel.sql
+--! Included control/cancels_v1.sql
+create function :SCHEMA.cancels_v1(worker integer)
+  returns table (id bigint, lease uuid)
+  language plpgsql
+  stable
+  security definer
+  rows 1
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  -- The limit keeps the table of jobs from being the outer side of a join.
+  return query
+  select j.id, j.lease
+  from :SCHEMA.cancel_request as r
+  cross join lateral (
+    select o.id, o.lease, o.worker_id
+    from :SCHEMA.job as o
+    where o.id = r.job_id
+    limit 1
+  ) as j
+  where j.worker_id = cancels_v1.worker;
+end;
+$$;
+
+comment on function :SCHEMA.cancels_v1(integer) is
+'Worker protocol: attempts of a worker whose jobs were cancelled. To be asked after {"cancel": worker} was notified, when a beat says so, and whenever the listener has come back.
+Let their handlers clean up, and then end them by complete_v1, fail_v1 or release_v1: all of these end the job cancelled.';
+--! EndIncluded control/cancels_v1.sql
+--! Included control/reschedule.sql
+-- Every column is set, if only to what it was: the triggers of the due time file the job and wake workers.
+create function :SCHEMA.reschedule(
+  id bigint,
+  run_at timestamptz default null,
+  delay interval default null,
+  queue text default null,
+  priority integer default null
+)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  due timestamptz;
+begin
+  if num_nonnulls(reschedule.run_at, reschedule.delay, reschedule.queue, reschedule.priority) = 0 then
+    perform :SCHEMA.refuse(
+      'reschedule changes nothing',
+      'Give run_at or delay, queue, or priority, for example reschedule(4711, delay => ''5 minutes'').'
+    );
+  end if;
+  if num_nonnulls(reschedule.run_at, reschedule.delay) > 0 then
+    due := :SCHEMA.due_at(reschedule.run_at, reschedule.delay, null, clock_timestamp());
+  end if;
+  perform :SCHEMA.check_priority(reschedule.priority);
+  if reschedule.queue is not null then
+    perform :SCHEMA.check_name('queue', reschedule.queue);
+  end if;
+
+  update :SCHEMA.job as j
+  set
+    run_at = coalesce(due, j.run_at),
+    queue = coalesce(reschedule.queue, j.queue),
+    priority = coalesce(reschedule.priority, j.priority)
+  where j.id = reschedule.id
+    and j.state <> 'running';
+  return found;
+end;
+$$;
+
+comment on function :SCHEMA.reschedule(bigint, timestamptz, interval, text, integer) is
+'Gives a job that waits another due time, queue or priority; what is left out stays.
+  run_at     an instant; or
+  delay      a time from now
+  queue      where it waits
+  priority   -100 to 100; a higher number runs first
+Usable over a query: select rouse.reschedule(id, priority => 50) from rouse.job where queue = ''mail''.
+Returns false where the job runs, has ended or is gone.';
+--! EndIncluded control/reschedule.sql
 --! Included control/retry.sql
 create function :SCHEMA.retry(id bigint)
   returns boolean
@@ -5154,6 +5393,8 @@ begin
   delete from :SCHEMA.archive
   where id = purge.id;
   purged := purged or found;
+  delete from :SCHEMA.cancel_request
+  where job_id = purge.id;
   delete from :SCHEMA.attempt_error
   where job_id = purge.id;
   return purged;

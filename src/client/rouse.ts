@@ -12,6 +12,7 @@ import { connectionLike } from "../worker/connection.ts";
 import type { Worker, WorkerOptions } from "../worker/worker.ts";
 import { WorkerProcess } from "../worker/worker-process.ts";
 import { type Address, addressesOf } from "./addresses.ts";
+import { type ControlOptions, control, type JobIds, type RescheduleOptions, reschedule } from "./control.ts";
 import { type EnqueueOptions, enqueueJobs, type JobHandle, jobJson } from "./enqueue.ts";
 import { quoteIdentifier } from "./identifier.ts";
 import { primaryClient } from "./primary.ts";
@@ -89,6 +90,31 @@ export interface Rouse extends AsyncDisposable {
     jobs: { readonly [Index in keyof Tasks]: ManyJob<Tasks[Index]> },
     options?: Pick<EnqueueOptions, "client">,
   ): Promise<JobHandle[]>;
+  /**
+   * Ends jobs as cancelled: those that wait at once, those that run when their handlers have ended, whose signals abort.
+   *
+   * @returns How many it found; those that have ended already are left alone.
+   */
+  cancel(ids: JobIds, options?: ControlOptions): Promise<number>;
+  /**
+   * Runs failed, cancelled and expired jobs again, with all their attempts; makes those that wait for their next attempt
+   * due now.
+   *
+   * @returns How many of them.
+   */
+  retry(ids: JobIds, options?: ControlOptions): Promise<number>;
+  /**
+   * Gives jobs that wait another due time, queue or priority.
+   *
+   * @returns How many of them; those that run or have ended are left alone.
+   */
+  reschedule(ids: JobIds, options: RescheduleOptions): Promise<number>;
+  /**
+   * Removes every trace of jobs: payloads, results, errors, logs. Running attempts go on and change nothing.
+   *
+   * @returns How many there were.
+   */
+  purge(ids: JobIds, options?: ControlOptions): Promise<number>;
   /** Starts a worker in this process. */
   startWorker(options?: WorkerOptions): Promise<Worker>;
   /** Stops the workers and ends the connections. */
@@ -159,6 +185,22 @@ class RouseClient implements Rouse {
     const known = typeof task === "string" ? this.#tasks.get(task) : task;
     const input = known === undefined ? (payload ?? {}) : await checkInput(known, payload);
     return jobJson(typeof task === "string" ? task : task.name, input, options);
+  }
+
+  cancel(ids: JobIds, { client }: ControlOptions = {}): Promise<number> {
+    return control(client ?? this.#pool, this.#schema, "cancel", ids);
+  }
+
+  retry(ids: JobIds, { client }: ControlOptions = {}): Promise<number> {
+    return control(client ?? this.#pool, this.#schema, "retry", ids);
+  }
+
+  reschedule(ids: JobIds, options: RescheduleOptions): Promise<number> {
+    return reschedule(options.client ?? this.#pool, this.#schema, ids, options);
+  }
+
+  purge(ids: JobIds, { client }: ControlOptions = {}): Promise<number> {
+    return control(client ?? this.#pool, this.#schema, "purge", ids);
   }
 
   async startWorker(options: WorkerOptions = {}): Promise<Worker> {

@@ -1,5 +1,5 @@
 import type { ClientBase } from "pg";
-import { RouseError, StaleAttemptError, StoppedError, TimeoutError } from "../errors.ts";
+import { CancelledError, RouseError, StaleAttemptError, StoppedError, TimeoutError } from "../errors.ts";
 import { type Logger, withFields } from "../log.ts";
 import type { AnyTask } from "../tasks/define-task.ts";
 import { toJson } from "../tasks/json.ts";
@@ -10,6 +10,8 @@ import { type Finished, failureOf } from "./finished.ts";
 import { type ClaimedJob, jobInfo } from "./job.ts";
 import { completeWith, type TransactionTools } from "./transaction.ts";
 
+/** How long the handler of a cancelled job may clean up before the job ends without it. */
+const CLEAN_UP_MS = 30_000;
 /** Largest result that is kept, in characters of JSON. */
 const LARGEST_RESULT = 1_000_000;
 
@@ -35,6 +37,7 @@ export class Attempt {
   #transacting = false;
   #deaf = false;
   #timeout: Alarm | undefined;
+  #cleanUp: Alarm | undefined;
   #abortedAt: number | undefined;
 
   constructor(claimed: ClaimedJob, task: AnyTask, tools: AttemptTools) {
@@ -91,6 +94,7 @@ export class Attempt {
       else this.#fail(thrown);
     } finally {
       this.#timeout?.clear();
+      this.#cleanUp?.clear();
       if (this.#deaf) this.log.info("the handler that ignored its signal has ended, its slot is free");
     }
   }
@@ -116,6 +120,15 @@ export class Attempt {
     } finally {
       this.#transacting = false;
     }
+  }
+
+  /** The job was cancelled. It ends so in the database however the attempt ends, which is when the handler has cleaned up. */
+  cancel(): void {
+    if (this.#decided || this.#cleanUp !== undefined) return;
+    this.log.info("the job was cancelled");
+    this.#cleanUp = new Alarm(() => this.#decide({ kind: "released", job: this.claimed }));
+    this.#cleanUp.set(CLEAN_UP_MS);
+    this.#abort(new CancelledError("the job was cancelled"));
   }
 
   /** The worker stops and its grace is over: the job goes back, this attempt uncounted. */
@@ -145,7 +158,7 @@ export class Attempt {
 
   #fail(thrown: unknown): void {
     const failure = failureOf(thrown);
-    this.log.warn(`failed: ${failure.error.message}`, { retry: failure.retry });
+    if (this.#cleanUp === undefined) this.log.warn(`failed: ${failure.error.message}`, { retry: failure.retry });
     this.#decide({ kind: "failed", job: this.claimed, failure });
   }
 

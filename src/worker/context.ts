@@ -23,7 +23,10 @@ export interface JobInfo {
 /** What a handler gets beside its payload. */
 export interface JobContext {
   readonly job: JobInfo;
-  /** Aborts on timeout, when the worker's grace for stopping is over, and when the attempt was given to somebody else. */
+  /**
+   * Aborts on timeout, when the job is cancelled, when the worker's grace for stopping is over, and when the attempt was
+   * given to somebody else. Its `reason` says which: TimeoutError, CancelledError, StoppedError, StaleAttemptError.
+   */
   readonly signal: AbortSignal;
   /** Logs with the job's id, task and attempt as fields. */
   readonly log: Logger;
@@ -32,7 +35,8 @@ export interface JobContext {
    * value is the job's result. May be called once in an attempt; what the handler throws afterwards is logged and
    * changes nothing.
    *
-   * @throws StaleAttemptError, with everything rolled back, where the attempt is no longer the job's.
+   * @throws StaleAttemptError where the attempt is no longer the job's, CancelledError where the job was cancelled, both
+   *   with everything rolled back.
    */
   transaction<T>(fn: (client: ClientBase) => Promise<T>): Promise<T>;
 }

@@ -116,6 +116,15 @@ export class Executor {
     for (const attempt of this.#attempts) attempt.giveBack();
   }
 
+  /** Of these jobs, those held here were cancelled: aborts what runs, and gives back the rest, which ends it. */
+  cancel(isCancelled: (job: ClaimedJob) => boolean): void {
+    for (const attempt of this.#attempts) if (isCancelled(attempt.claimed)) attempt.cancel();
+    const waiting = this.#takeAhead();
+    this.#ahead = waiting.filter((job) => !isCancelled(job));
+    for (const job of waiting) if (isCancelled(job)) this.#options.onFinished({ kind: "released", job });
+    this.#watchAhead();
+  }
+
   /** Everything held here has gone to others: aborts what runs and forgets the rest. */
   lose(reason: string): void {
     for (const attempt of this.#attempts) attempt.lose(reason);

@@ -40,6 +40,8 @@ export interface Beat {
   readonly leaseMs: number;
   /** What failed of sweeping up after dead workers and of firing schedules. */
   readonly trouble: string | null;
+  /** Jobs that run in its name were cancelled. */
+  readonly cancels: boolean;
   /** A pooler stands between: sessions may be shared. */
   readonly pooled: boolean;
 }

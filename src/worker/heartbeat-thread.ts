@@ -26,6 +26,7 @@ interface BeatAnswer {
   readonly lease_ms: number;
   readonly peers: readonly { readonly id: number; readonly beats: number }[];
   readonly trouble: string | null;
+  readonly cancels: boolean;
 }
 
 const { schema } = workerData as HeartbeatData;
@@ -114,8 +115,8 @@ async function beat(session: pg.Client): Promise<number> {
     post({ kind: "unknown", worker });
     return BEAT_BUSY_MS;
   }
-  const { ready, wait_ms: waitMs, lease_ms: leaseMs, trouble } = answer;
-  post({ kind: "beat", ready, waitMs, longHeld: Number(answer.long_held), leaseMs, trouble, pooled });
+  const { ready, wait_ms: waitMs, lease_ms: leaseMs, trouble, cancels } = answer;
+  post({ kind: "beat", ready, waitMs, longHeld: Number(answer.long_held), leaseMs, trouble, cancels, pooled });
   const longest = leaseMs / BEATS_A_LEASE;
   const idle = Math.min(BEAT_IDLE_MS, longest);
   const busy = Math.min(BEAT_BUSY_MS, longest);

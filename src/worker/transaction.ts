@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { ClientBase } from "pg";
-import { RouseError, StaleAttemptError } from "../errors.ts";
+import { CancelledError, RouseError, StaleAttemptError } from "../errors.ts";
 import { checkOut } from "./checkout.ts";
 import type { ClaimedJob } from "./job.ts";
 import type { Turns } from "./turns.ts";
@@ -46,7 +46,8 @@ export async function completeWith<T>(
       return value;
     } catch (error) {
       // An open transaction ends with its connection, however that is; rolled back in words, the connection lives on.
-      if (!signal.aborted) await client.query("rollback").then(() => release(), close);
+      if (signal.aborted) throw signal.reason;
+      await client.query("rollback").then(() => release(), close);
       throw error;
     } finally {
       signal.removeEventListener("abort", close);
@@ -76,6 +77,9 @@ async function complete(client: ClientBase, schema: string, job: ClaimedJob, res
     throw new RouseError(
       "the function given to ctx.transaction ended the transaction: leave commit and rollback to ctx.transaction, and use savepoints",
     );
+  }
+  if (rows[0].outcome === "cancelled") {
+    throw new CancelledError(`job ${job.id} was cancelled: its writes were rolled back`);
   }
   if (rows[0].outcome !== "succeeded") {
     throw new StaleAttemptError(`job ${job.id} is no longer this attempt's: its writes were rolled back`);

@@ -99,6 +99,7 @@ export class WorkerProcess implements Worker {
       onListening: () => {
         this.#hearing.clear();
         this.#feed.wake();
+        void this.#lookForCancels();
       },
       onHint: (hint) => this.#heard(hint),
     });
@@ -259,18 +260,35 @@ export class WorkerProcess implements Worker {
       this.#hearing.heard();
       return;
     }
+    if (hint.cancel !== undefined) {
+      if (hint.cancel === this.#id) void this.#lookForCancels();
+      return;
+    }
     this.#heartbeat?.active();
     const { queues } = this.#parts.options;
     if (typeof hint.queue !== "string" || queues === undefined || queues.includes(hint.queue)) this.#feed.wake();
   }
 
-  #beat({ ready, waitMs, longHeld, leaseMs, trouble, pooled }: Beat): void {
+  /** Aborts the attempts whose jobs were cancelled. Where this fails, a beat tells of them again. */
+  async #lookForCancels(): Promise<void> {
+    const { pool, schema, log } = this.#parts;
+    try {
+      const { rows } = await pool.query(`select id, lease from ${schema}.cancels_v1($1)`, [this.#id]);
+      const leases = new Map(rows.map((row) => [Number(row.id), row.lease]));
+      if (leases.size > 0) this.#executor.cancel(({ id, lease }) => leases.get(id) === lease);
+    } catch (error) {
+      log.warn("could not ask which jobs were cancelled", { error: (error as Error).message });
+    }
+  }
+
+  #beat({ ready, waitMs, longHeld, leaseMs, trouble, pooled, cancels }: Beat): void {
     const { log } = this.#parts;
     this.#leaseMs = leaseMs;
     if (trouble !== null) log.error("a beat could not do all of its work for others", { error: trouble });
     if (ready) this.#feed.wake();
     else if (waitMs !== null) this.#feed.dueIn(waitMs);
     if (longHeld > this.#longHeld()) this.#feed.doubt();
+    if (cancels) void this.#lookForCancels();
     this.#heartbeat?.tellStuck(this.#executor.stuck());
     if (performance.now() >= this.#maintainAt) {
       this.#maintainAt = performance.now() + MAINTAIN_EVERY_MS * (0.5 + Math.random());

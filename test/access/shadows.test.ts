@@ -86,6 +86,7 @@ test("search_path: a worker's shadows are not called", async () => {
   const worker = await value<number>(client, "select rouse.register_v1($1)", ["w"]);
   assert.equal(await value(client, "select rouse.hold_v1($1)", [worker]), true);
   await client.query("select * from rouse.beat_v1($1)", [worker]);
+  await client.query("select * from rouse.cancels_v1($1)", [worker]);
   const { rows } = await client.query("select id, lease from rouse.claim_v1($1, tasks => $2, most => $3)", [
     worker,
     ["w"],

@@ -134,6 +134,23 @@ test("A9: retry runs a failed job again; what cannot be retried is said", async 
   assert.ok(((await job(id)).run_at as Date) <= new Date());
 });
 
+test("B11: cancel ends a job; reschedule moves one; what cannot be done is said", async () => {
+  const id = (await printed("enqueue", "report")).trim();
+  const moved = ["--delay", "1h", "--queue", "slow", "--priority", "-5"];
+  assert.equal(await printed("reschedule", id, ...moved), `job ${id} is rescheduled\n`);
+  const { state, queue, priority } = await job(id);
+  assert.deepEqual({ state, queue, priority }, { state: "scheduled", queue: "slow", priority: -5 });
+  assert.equal(await printed("cancel", id), `job ${id} is cancelled\n`);
+  assert.equal((await job(id)).state, "cancelled");
+  const again = await rouse("cancel", id);
+  assert.deepEqual([again.code, again.stdout], [1, ""]);
+  assert.match(again.stderr, /has ended already/);
+  const late = await rouse("reschedule", id, "--run-at", "2031-01-01T00:00Z");
+  assert.equal(late.code, 1);
+  assert.match(late.stderr, /does not wait/);
+  assert.match((await rouse("reschedule", id)).stderr, /nothing to change: give --delay/);
+});
+
 test("A22: purge removes a job", async () => {
   const id = await printed("enqueue", "secret", '{"name": "Ada"}');
   assert.equal(await printed("purge", id.trim()), `job ${id.trim()} is gone\n`);
