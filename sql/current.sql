@@ -169,6 +169,8 @@
 --!include watch/watch.sql
 --!include watch/unwatch.sql
 --!include watch/check_watches.sql
+--!include watch/declare_watch.sql
+--!include watch/undeclared_watches_v1.sql
 --!include inspect/short.sql
 --!include inspect/jobs.sql
 --!include inspect/failures.sql

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:7e5d39a02f9abb146fc20913257e6df88b085adb
+--! Hash: sha1:f2e1c4ec4bde8a6828976483ef3c090b1f57b8f6
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -574,6 +574,7 @@ create table :SCHEMA.watch (
   context text[] not null,
   on_error text not null,
   level text not null,
+  source text,
   changed_at timestamptz not null default clock_timestamp(),
   changed_by text not null default session_user,
   constraint watch_pkey primary key (id),
@@ -610,6 +611,7 @@ comment on column :SCHEMA.watch.coalesce_key is 'Coalescing key of the jobs: key
 comment on column :SCHEMA.watch.context is 'Settings that are copied into the headers of the jobs.';
 comment on column :SCHEMA.watch.on_error is 'report: an error in an expression is kept in watch_error and the write goes on; raise: the write fails.';
 comment on column :SCHEMA.watch.level is 'statement or row: what its triggers fire for.';
+comment on column :SCHEMA.watch.source is 'Code that declared it and that removes it by no longer naming it; null: made by hand.';
 comment on column :SCHEMA.watch.changed_at is 'When watch() was last called for it.';
 comment on column :SCHEMA.watch.changed_by is 'Role that called it.';
 --! EndIncluded tables/watch.sql
@@ -6762,6 +6764,7 @@ begin
     where k.name = w.name;
     if found or locked = 1 then
       w.id := coalesce(known.id, (select nextval(s.tableoid::regclass) from :SCHEMA.watch_id as s));
+      w.source := known.source;
       body := :SCHEMA.watch_body(w, relation);
       wanted := :SCHEMA.watch_triggers(w, relation);
       present := array(
@@ -7010,6 +7013,99 @@ $$;
 
 comment on function :SCHEMA.check_watches() is 'Plans every watch anew and returns those that would fail now, and why: a column was dropped or renamed, a function is gone. Errors that happened are in the view watches.';
 --! EndIncluded watch/check_watches.sql
+--! Included watch/declare_watch.sql
+-- One watch a call, so that each has its own transaction: the lock that a trigger needs is then not held while another
+-- table's is waited for. It is no part of the worker protocol, since a watch is SQL that runs with the owner's rights.
+create function :SCHEMA.declare_watch(source text, relation regclass, declaration jsonb)
+  returns text
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  -- A task that is not known yet is declared by the code that declares the watch; doctor() finds one that nobody declares.
+  set client_min_messages = 'warning'
+as $$
+#variable_conflict use_variable
+declare
+  declared record;
+  before :SCHEMA.watch;
+  after :SCHEMA.watch;
+begin
+  perform :SCHEMA.check_name('source', source);
+  perform :SCHEMA.check_objects(jsonb_build_array(declaration), 'watch', 'name', array[
+    'name', 'tasks', 'topic', 'events', 'columns', 'condition', 'payload', 'key', 'row_columns', 'batch', 'queue',
+    'priority', 'delay', 'unique_key', 'coalesce_key', 'context', 'on_error', 'level', 'lock_wait'
+  ]);
+  select d.*
+  into declared
+  from jsonb_to_record(declaration) as d (
+    name text, tasks text[], topic text, events text[], columns text[], condition text, payload text, key text[],
+    row_columns text[], batch integer, queue text, priority text, delay text, unique_key text, coalesce_key text,
+    context text[], on_error text, level text, lock_wait interval
+  );
+  select k.*
+  into before
+  from :SCHEMA.watch as k
+  where k.name = declared.name;
+
+  perform :SCHEMA.watch_columns(relation, 'row', nullif(declared.row_columns, '{}'));
+  perform :SCHEMA.watch(
+    relation,
+    events => declared.events,
+    columns => declared.columns,
+    condition => declared.condition,
+    payload => declared.payload,
+    name => declared.name,
+    tasks => declared.tasks,
+    topic => declared.topic,
+    key => declared.key,
+    batch => declared.batch,
+    queue => declared.queue,
+    priority => declared.priority,
+    delay => declared.delay,
+    unique_key => declared.unique_key,
+    coalesce_key => declared.coalesce_key,
+    context => declared.context,
+    on_error => declared.on_error,
+    level => declared.level,
+    lock_wait => declared.lock_wait
+  );
+
+  -- One that was made by hand is changed, and stays when the code no longer names it.
+  if before.id is null then
+    update :SCHEMA.watch as k
+    set source = declare_watch.source
+    where k.name = declared.name
+      and k.source is null;
+    return 'added';
+  end if;
+  select k.*
+  into after
+  from :SCHEMA.watch as k
+  where k.id = before.id;
+  return case when after.changed_at = before.changed_at then 'same' else 'changed' end;
+end;
+$$;
+
+comment on function :SCHEMA.declare_watch(text, regclass, jsonb) is 'Makes a watch of a source (an application''s code) as it declares it: an object with the arguments of watch() as keys, and row_columns, columns that the code takes the table to have. Tells whether it was added, changed or the same. What the source no longer declares is told by undeclared_watches_v1().';
+--! EndIncluded watch/declare_watch.sql
+--! Included watch/undeclared_watches_v1.sql
+create function :SCHEMA.undeclared_watches_v1(source text, names text[])
+  returns setof text
+  language sql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select w.name
+  from :SCHEMA.watch as w
+  where w.source = undeclared_watches_v1.source
+    and w.name <> all (names)
+  order by w.name;
+end;
+
+comment on function :SCHEMA.undeclared_watches_v1(text, text[]) is 'Worker protocol: the watches that a source declared before and that are not among these names, to be removed with unwatch().';
+--! EndIncluded watch/undeclared_watches_v1.sql
 --! Included inspect/short.sql
 create function :SCHEMA.short(duration interval)
   returns text

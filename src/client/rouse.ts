@@ -8,6 +8,9 @@ import type { AnyTask, InputOf } from "../tasks/define-task.ts";
 import { checkOptions } from "../tasks/options.ts";
 import { checkInput } from "../tasks/payload.ts";
 import { TaskRegistry } from "../tasks/registry.ts";
+import { type PublishOptions, publish } from "../topics/publish.ts";
+import { checkWatches, declareWatches } from "../watches/declare.ts";
+import type { Watch } from "../watches/define-watch.ts";
 import { connectionLike } from "../worker/connection.ts";
 import type { Worker, WorkerOptions } from "../worker/worker.ts";
 import { WorkerProcess } from "../worker/worker-process.ts";
@@ -16,6 +19,7 @@ import { type ControlOptions, control, type JobIds, type RescheduleOptions, resc
 import { type EnqueueOptions, enqueueJobs, type JobHandle, jobJson } from "./enqueue.ts";
 import { quoteIdentifier } from "./identifier.ts";
 import { primaryClient } from "./primary.ts";
+import { sourceOf } from "./source.ts";
 
 export interface RouseOptions {
   /**
@@ -36,13 +40,25 @@ export interface RouseOptions {
   readonly tasks?: Iterable<AnyTask>;
   /** Schedules that a starting worker makes so, and removes when they are no longer here; left out: none are touched. */
   readonly schedules?: Iterable<Schedule>;
-  /** Name of the application: of the schedules that code declared a worker removes only those of its own application. */
+  /** Watches that a starting worker makes so, and removes when they are no longer here; left out: none are touched. */
+  readonly watches?: Iterable<Watch>;
+  /** Name of the application: of the schedules and watches that code declared a worker removes only those of its own application. */
   readonly app?: string;
   readonly log?: Logger;
 }
 
 const OPTIONS: readonly (keyof RouseOptions)[] = [
-  ...(["connectionString", "pool", "directConnectionString", "schema", "tasks", "schedules", "app", "log"] as const),
+  ...([
+    "connectionString",
+    "pool",
+    "directConnectionString",
+    "schema",
+    "tasks",
+    "schedules",
+    "watches",
+    "app",
+    "log",
+  ] as const),
 ];
 
 /** A job of `enqueueMany`. */
@@ -115,6 +131,13 @@ export interface Rouse extends AsyncDisposable {
    * @returns How many there were.
    */
   purge(ids: JobIds, options?: ControlOptions): Promise<number>;
+  /**
+   * Publishes a message: a job for each task subscribed to the topic, and a broadcast to every process that listens.
+   * Both only after the commit.
+   *
+   * @returns How many jobs there are; none where nobody has subscribed, which is no error.
+   */
+  publish(topic: string, payload?: unknown, options?: PublishOptions): Promise<number>;
   /** Starts a worker in this process. */
   startWorker(options?: WorkerOptions): Promise<Worker>;
   /** Stops the workers and ends the connections. */
@@ -138,6 +161,7 @@ class RouseClient implements Rouse {
   readonly #schema: string;
   readonly #tasks: TaskRegistry;
   readonly #schedules: readonly Schedule[] | undefined;
+  readonly #watches: readonly Watch[] | undefined;
   readonly #source: string;
   readonly #log: Logger;
   readonly #workers = new Set<Worker>();
@@ -153,7 +177,8 @@ class RouseClient implements Rouse {
     this.#schema = quoteIdentifier(options.schema ?? "rouse");
     this.#tasks = new TaskRegistry(options.tasks ?? []);
     this.#schedules = options.schedules === undefined ? undefined : [...options.schedules];
-    this.#source = `code:${options.app ?? "default"}`;
+    this.#watches = options.watches === undefined ? undefined : checkWatches(options.watches);
+    this.#source = sourceOf(options.app);
     this.#ownsPool = options.pool === undefined;
     const addresses =
       options.connectionString === undefined ? [] : addressesOf(options.connectionString, "connectionString");
@@ -203,13 +228,22 @@ class RouseClient implements Rouse {
     return control(client ?? this.#pool, this.#schema, "purge", ids);
   }
 
+  async publish(topic: string, payload?: unknown, options: PublishOptions = {}): Promise<number> {
+    return publish(this.#pool, this.#schema, topic, payload, options);
+  }
+
   async startWorker(options: WorkerOptions = {}): Promise<Worker> {
     if (this.#closed !== undefined) throw new RouseError("this client was closed: a worker needs a new one");
     if (this.#schedules !== undefined) {
       const schedules = await checkSchedules(this.#schedules);
       await declareSchedules(this.#pool, this.#schema, this.#source, schedules, this.#log);
-      if (this.#closed !== undefined) throw new StoppedError("the client was closed while the worker started");
     }
+    if (this.#watches !== undefined) {
+      await declareWatches(this.#pool, this.#schema, this.#source, this.#watches, (change, watch) =>
+        this.#log.info(`watch ${change}`, { watch }),
+      );
+    }
+    if (this.#closed !== undefined) throw new StoppedError("the client was closed while the worker started");
     const worker = new WorkerProcess({
       pool: this.#pool,
       direct: this.#direct,

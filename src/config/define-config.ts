@@ -21,8 +21,13 @@ export interface RouseConfig {
   readonly queues?: readonly string[];
   /** Name of a worker for people; default host and process id. */
   readonly name?: string;
-  /** Name of the application, whose schedules a worker keeps as its code says; default the name in `package.json`. */
+  /** Name of the application, whose schedules and watches are kept as its code says; default the name in `package.json`. */
   readonly app?: string;
+  /**
+   * Who makes the watches of the code: a `worker` that starts (default), or `migrate`, the command, which may have a role
+   * that workers have not. A trigger needs the right TRIGGER on its table.
+   */
+  readonly applyWatches?: "worker" | "migrate";
   /** How long a stopping worker waits for running handlers before their jobs go back; default `"30s"`. */
   readonly grace?: Duration;
   /** The least level that is logged; default `info`. */

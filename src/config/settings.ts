@@ -88,7 +88,13 @@ export const SETTINGS = {
     schema: z.string().min(1).max(200),
     allowed: "a name of 1 to 200 characters",
     value: "name",
-    help: "application whose schedules the worker keeps as its code says (the name in package.json)",
+    help: "application whose schedules and watches are kept as its code says (the name in package.json)",
+  },
+  applyWatches: {
+    schema: z.enum(["worker", "migrate"]),
+    allowed: "worker or migrate",
+    value: "who",
+    help: "who makes the watches of the code: a worker that starts, or rouse migrate (worker)",
   },
   grace: {
     schema: duration,

@@ -27,6 +27,8 @@ export interface TaskOptions<Input, Output, Result> {
   readonly keep?: { readonly succeeded?: Duration; readonly failed?: Duration };
   /** Former names of the task: jobs enqueued under them are its own. */
   readonly aliases?: readonly string[];
+  /** Topics that it is subscribed to, from a worker's start on: whatever is published there becomes a job of it. */
+  readonly topics?: readonly string[];
   /** Runs a job. What it returns is kept as the result; what it throws fails the attempt. */
   run(payload: Output, context: JobContext): Result | Promise<Result>;
 }
@@ -36,6 +38,7 @@ export interface Task<Name extends string = string, Input = unknown, Output = un
   readonly name: Name;
   readonly payload: PayloadSchema<Input, Output> | undefined;
   readonly aliases: readonly string[];
+  readonly topics: readonly string[];
   /** Timeout of an attempt in milliseconds; undefined: no limit. */
   readonly timeout: number | undefined;
   /** The row of the table `task` that declares it. */
@@ -52,6 +55,7 @@ const OPTIONS = [
   "timeout",
   "keep",
   "aliases",
+  "topics",
   "run",
 ] as const satisfies readonly (keyof TaskOptions<unknown, unknown, unknown>)[];
 
@@ -92,7 +96,7 @@ export function defineTask<const Name extends string, Input = void, Output = Inp
   if (timeout === 0) {
     throw new ConfigError(`task "${name}": timeout is 0: leave it out for no limit`);
   }
-  for (const label of [options.queue, ...(options.aliases ?? [])]) {
+  for (const label of [options.queue, ...(options.aliases ?? []), ...(options.topics ?? [])]) {
     if (label !== undefined && (typeof label !== "string" || label.length < 1 || label.length > 200)) {
       throw new ConfigError(`task "${name}": ${quote(label)} is not a name of 1 to 200 characters`);
     }
@@ -105,6 +109,7 @@ export function defineTask<const Name extends string, Input = void, Output = Inp
     name,
     payload: options.payload,
     aliases: options.aliases ?? [],
+    topics: options.topics ?? [],
     timeout,
     declaration: {
       name,

@@ -29,6 +29,11 @@ export class TaskRegistry {
     return this.#byName.get(name);
   }
 
+  /** The topics of each task by its name. A former name has none: what was subscribed under it no longer counts twice. */
+  topics(): Record<string, readonly string[]> {
+    return Object.fromEntries([...this.#byName].map(([name, task]) => [name, name === task.name ? task.topics : []]));
+  }
+
   /** Every name that a worker with these tasks claims. */
   names(): string[] {
     return [...this.#byName.keys()];

@@ -204,6 +204,7 @@ export class WorkerProcess implements Worker {
     await pool.query(`select ${schema}.declare_tasks_v1($1)`, [
       JSON.stringify(tasks.tasks.map(({ declaration }) => declaration)),
     ]);
+    await pool.query(`select ${schema}.declare_topics_v1($1)`, [JSON.stringify(tasks.topics())]);
     const { rows } = await pool.query(
       `select ${schema}.register_v1($1, $2, $3, $4, $5, $6, $7) as id, ${schema}.channel() as channel`,
       [this.name, hostname(), process.pid, VERSION, options.queues ?? null, this.#taskNames, this.#concurrency],

@@ -241,3 +241,37 @@ export default [defineSchedule("nightly", { cron: "${cron}", task: clean })];
   await once();
   assert.deepEqual(await schedules(), []);
 });
+
+test("watches of task files are made by a worker that starts, or by migrate where the settings say so", async () => {
+  await database.query("create table orders (id integer primary key)");
+  const watches = () => database.query("select name, source from rouse.watch");
+  const watching = `
+import { defineTask, defineWatch } from "rouse";
+export const mail = defineTask("mail", { run() {} });
+export const paid = defineWatch("order paid", { relation: "orders", task: mail });
+`;
+  const folder = await project(
+    {
+      "tasks.ts": watching,
+      "rouse.config.ts":
+        'import { defineConfig } from "rouse";\nexport default defineConfig({ applyWatches: "migrate" });\n',
+    },
+    { name: "app", type: "module" },
+  );
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await rouse(args, { folder, environment: { DATABASE_URL: database.url } });
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  await run("worker", "--once");
+  assert.deepEqual(await watches(), []);
+  assert.match(await run("migrate"), /^schema rouse is at .*\nwatch order paid: added\n$/);
+  assert.deepEqual(await watches(), [{ name: "order paid", source: "code:app" }]);
+  await write(folder, { "tasks.ts": TASKS });
+  await run("worker", "--once");
+  assert.equal((await watches()).length, 1);
+  assert.match(await run("migrate"), /\nwatch order paid: removed\n$/);
+  await write(folder, { "tasks.ts": watching });
+  await run("worker", "--once", "--apply-watches", "worker");
+  assert.deepEqual(await watches(), [{ name: "order paid", source: "code:app" }]);
+});

@@ -42,6 +42,8 @@ find its database by themselves.`,
           ...(address === undefined ? {} : { DATABASE_URL: address }),
           // Whatever a file says is about another server.
           ...(server === undefined ? {} : { ROUSE_DIRECT_URL: server.url }),
+          // It migrates once, and the code changes all day.
+          ROUSE_APPLY_WATCHES: "worker",
         },
         patterns: positionals.length > 0 ? positionals : settings.tasks,
         folder,

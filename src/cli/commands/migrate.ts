@@ -1,4 +1,5 @@
 import { migrationSql } from "../../migrate/index.ts";
+import { applyWatches } from "../apply-watches.ts";
 import { defineCommand } from "../command.ts";
 import { directConnectionString, SERVER_SETTINGS } from "../database.ts";
 import { migrateDatabase } from "../migrate-database.ts";
@@ -12,8 +13,10 @@ export default defineCommand({
     after: { type: "string", value: "n", help: "with --sql: only what follows migration n" },
     shard: { type: "string", value: "n", help: "0 to 511, part of job ids that tells servers apart (0)" },
   },
-  settings: SERVER_SETTINGS,
-  notes: `  rouse migrate
+  settings: [...SERVER_SETTINGS, "applyWatches", "tasks", "app"],
+  notes: `With --apply-watches migrate it then loads the tasks, as a worker does, and makes the watches that they export.
+
+  rouse migrate
   rouse migrate --schema jobs
   rouse migrate --sql | psql -v ON_ERROR_STOP=1 -f -`,
   async run({ options, settings }) {
@@ -24,8 +27,10 @@ export default defineCommand({
       print((await migrationSql({ schema, shard, after })).trimEnd());
       return 0;
     }
-    const { applied, version } = await migrateDatabase(await directConnectionString(settings), { schema, shard });
+    const address = await directConnectionString(settings);
+    const { applied, version } = await migrateDatabase(address, { schema, shard });
     print(`schema ${schema} is at ${version}${applied.length === 0 ? ", as it was before" : ""}`);
+    if (settings.applyWatches === "migrate") await applyWatches(address, schema, settings);
     return 0;
   },
 });

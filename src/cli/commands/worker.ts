@@ -15,8 +15,8 @@ export default defineCommand({
     "max-time": { type: "string", value: "time", help: "stop after this time" },
   },
   settings: WORKER_SETTINGS,
-  notes: `Without files tasks.ts and tasks/ are loaded, TypeScript as it is; every export that is a task or a schedule counts, and so
-do those in exported lists and objects. The first SIGTERM or Ctrl-C lets running jobs end, the second one ends at once.
+  notes: `Without files tasks.ts and tasks/ are loaded, TypeScript as it is; every export that is a task, a schedule or a
+watch counts, and so do those in exported lists and objects. The first SIGTERM or Ctrl-C lets running jobs end, the second one ends at once.
 
   rouse worker
   rouse worker src/mail.ts 'src/**/*.tasks.ts' --queues mails,default --concurrency 20

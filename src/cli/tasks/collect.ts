@@ -1,6 +1,7 @@
 import { ConfigError } from "../../errors.ts";
 import { isSchedule, type Schedule } from "../../schedules/define-schedule.ts";
 import { type AnyTask, isTask } from "../../tasks/define-task.ts";
+import { isWatch, type Watch } from "../../watches/define-watch.ts";
 
 /** How deep lists and objects of tasks are looked into; a CommonJS module alone brings two levels. */
 const DEEPEST = 4;
@@ -9,6 +10,7 @@ const DEEPEST = 4;
 export class Declarations {
   readonly #tasks = new Named<AnyTask>("task");
   readonly #schedules = new Named<Schedule>("schedule");
+  readonly #watches = new Named<Watch>("watch");
 
   get tasks(): AnyTask[] {
     return this.#tasks.values();
@@ -16,6 +18,10 @@ export class Declarations {
 
   get schedules(): Schedule[] {
     return this.#schedules.values();
+  }
+
+  get watches(): Watch[] {
+    return this.#watches.values();
   }
 
   /**
@@ -33,6 +39,7 @@ export class Declarations {
   #add(value: unknown, file: string): boolean {
     if (isTask(value)) this.#tasks.add(value, file);
     else if (isSchedule(value)) this.#schedules.add(value, file);
+    else if (isWatch(value)) this.#watches.add(value, file);
     else return false;
     return true;
   }
@@ -64,7 +71,7 @@ class Named<T extends { readonly name: string }> {
 /** Every value in lists, plain objects and modules, themselves included. */
 function* valuesIn(value: unknown, depth: number): Generator<unknown> {
   yield value;
-  if (depth === 0 || isTask(value) || isSchedule(value) || !isContainer(value)) return;
+  if (depth === 0 || isTask(value) || isSchedule(value) || isWatch(value) || !isContainer(value)) return;
   for (const item of Object.values(value)) yield* valuesIn(item, depth - 1);
 }
 

@@ -1,5 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRouse, type RouseOptions } from "../../client/rouse.ts";
 import { importedFiles } from "../../config/import-module.ts";
@@ -12,6 +10,7 @@ import { connectionString, SERVER_SETTINGS, withDatabase } from "../database.ts"
 import { errorText } from "../error-text.ts";
 import { explain, type Origin } from "../explain.ts";
 import { given } from "../given.ts";
+import { packageName } from "../package-name.ts";
 import { loadTasks } from "../tasks/load-tasks.ts";
 import { StopRequest } from "./stop-request.ts";
 import { reportFiles, whenWatcherEnds } from "./watched.ts";
@@ -24,6 +23,7 @@ export const WORKER_SETTINGS = [
   "queues",
   "name",
   "app",
+  "applyWatches",
   "grace",
   "logLevel",
   "logFormat",
@@ -32,7 +32,7 @@ export const WORKER_SETTINGS = [
 export type WorkerSettings = Pick<Settings, (typeof WORKER_SETTINGS)[number]>;
 
 export interface RunOptions {
-  /** Whether the files were chosen for this process: schedules that they do not hold may then be another's. */
+  /** Whether the files were chosen for this process: schedules and watches that they do not hold may then be another's. */
   readonly chosen: boolean;
   /** Stop when nothing is left to do. */
   readonly once: boolean;
@@ -62,14 +62,16 @@ export async function runWorker(settings: WorkerSettings, options: RunOptions): 
     if (!declarations) return stop.exitCode;
     const { address, origin } = await checkDatabase(settings, log);
     const schema = settings.schema ?? "rouse";
-    const { tasks, schedules } = declarations;
+    const { tasks, schedules, watches } = declarations;
+    const ownOf = <T>(all: T[]) => (options.chosen && all.length === 0 ? undefined : all);
     const rouse = createRouse(
       given<RouseOptions>({
         connectionString: address,
         directConnectionString: settings.directUrl,
         schema,
         tasks,
-        schedules: options.chosen && schedules.length === 0 ? undefined : schedules,
+        schedules: ownOf(schedules),
+        watches: settings.applyWatches === "migrate" ? undefined : ownOf(watches),
         app: settings.app ?? (await packageName(process.cwd())),
         log,
       }),
@@ -116,14 +118,4 @@ async function checkDatabase(
     }
     return { address, origin: { schema, user: client.user, access: "work" } };
   });
-}
-
-/** The name in the package.json of a folder. */
-async function packageName(folder: string): Promise<string | undefined> {
-  try {
-    const { name } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
-    return typeof name === "string" && name !== "" ? name : undefined;
-  } catch {
-    return undefined;
-  }
 }
