@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { type AnyTask, defineTask } from "../tasks/define-task.ts";
+import { checkOut } from "../worker/checkout.ts";
 
 /** Rows of a command's result that are kept. */
 const ROWS_KEPT = 100;
@@ -49,20 +50,17 @@ async function withCancel<T>(
   signal: AbortSignal,
   run: (client: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  const abort = () => {
-    broken = signal.reason as Error;
-    void (client as unknown as { end(): Promise<void> }).end();
-  };
+  const { client, release } = await checkOut(pool);
+  const abort = () => release(true);
   signal.addEventListener("abort", abort, { once: true });
   try {
-    return await run(client);
+    const result = await run(client);
+    release();
+    return result;
   } catch (error) {
-    broken = error as Error;
+    release(true);
     throw error;
   } finally {
     signal.removeEventListener("abort", abort);
-    client.release(broken);
   }
 }
