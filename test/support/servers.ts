@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { access, chown, cp, mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { access, chown, cp, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -24,8 +24,13 @@ export interface OwnServer {
   /** Starts it, and resolves when it takes connections. Settings are those of postgresql.conf. */
   start(settings?: Readonly<Record<string, string>>): Promise<void>;
   stop(): Promise<void>;
-  /** kill -9 of the postmaster, which takes its sessions along. */
-  kill(): Promise<void>;
+  /** kill -9 of the postmaster, which takes its sessions along; or another signal that ends it, as SIGQUIT does at once. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Stops all of its processes where they are, until `thaw`. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** kill -9 of one of its sessions, upon which the server ends all others and recovers. */
+  killSession(pid: number): void;
   /** A second server, stopped, that follows this one when it starts; this one must be stopped. */
   standby(): Promise<OwnServer>;
   /** A second server, stopped, that pg_upgrade makes of this one, stopped; undefined where there is no pg_upgrade. */
@@ -69,6 +74,7 @@ class Server implements OwnServer {
   readonly #data: string;
   readonly #settings: Readonly<Record<string, string>>;
   #process: Supervised | undefined;
+  #frozen: number[] = [];
 
   private constructor(place: Place, port: number, settings: Readonly<Record<string, string>>) {
     this.#place = place;
@@ -104,16 +110,20 @@ class Server implements OwnServer {
       ...this.#settings,
       ...settings,
     };
+    const args = ["-D", this.#data, ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
+    const isUp = async () => {
+      // Sessions of a server that was killed take a moment to notice it, and until then there can be no other.
+      if (!this.#process?.running()) this.#process = await this.#launch(args);
+      return await this.#answers();
+    };
+    await until(isUp, { message: `the server on port ${this.port} answers`, timeout: 60_000 });
+  }
+
+  async #launch(args: string[]): Promise<Supervised> {
     const { binaries, account } = this.#place;
     const log = await open(`${this.#data}.log`, "a", 0o600);
-    this.#process = await supervise({
-      file: binaries.postgres,
-      args: ["-D", this.#data, ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
-      account,
-      logFile: log.fd,
-      remove: undefined,
-    }).finally(() => log.close());
-    await until(() => this.#answers(), { message: `the server on port ${this.port} answers`, timeout: 30_000 });
+    const command = { file: binaries.postgres, args, account, logFile: log.fd, remove: undefined };
+    return await supervise(command).finally(() => log.close());
   }
 
   async stop(): Promise<void> {
@@ -121,10 +131,29 @@ class Server implements OwnServer {
     this.#process = undefined;
   }
 
-  async kill(): Promise<void> {
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     if (this.#process === undefined) return;
-    process.kill(this.#process.pid, "SIGKILL");
+    process.kill(this.#process.pid, signal);
     await this.stop();
+  }
+
+  async freeze(): Promise<void> {
+    if (this.#process === undefined) return;
+    // The postmaster first, so that it starts no more of them.
+    process.kill(this.#process.pid, "SIGSTOP");
+    const { pid: postmaster } = this.#process;
+    const children = await readFile(`/proc/${postmaster}/task/${postmaster}/children`, "utf8");
+    const sessions = children.split(" ").map(Number).filter(Boolean);
+    this.#frozen = [...sessions, postmaster];
+    for (const pid of sessions) signalled(pid, "SIGSTOP");
+  }
+
+  async thaw(): Promise<void> {
+    for (const pid of this.#frozen.splice(0)) signalled(pid, "SIGCONT");
+  }
+
+  killSession(pid: number): void {
+    signalled(pid, "SIGKILL");
   }
 
   async standby(): Promise<OwnServer> {
@@ -168,6 +197,15 @@ class Server implements OwnServer {
 async function findServer(account: Account | undefined): Promise<Binaries> {
   const postgres = join(DEBIAN, "postgres");
   return (await isThere(postgres)) ? { postgres, initdb: join(DEBIAN, "initdb"), major: 15 } : findBinaries(account);
+}
+
+/** Unless it has ended by itself. */
+function signalled(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
 
 function isThere(path: string): Promise<boolean> {

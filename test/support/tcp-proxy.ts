@@ -7,6 +7,7 @@ export class TcpProxy {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #connections = new Set<Connection>();
   #refusing = false;
+  #stalled = false;
   #transactions = 0;
   #lose: { readonly text: string; readonly lost: () => void } | undefined;
 
@@ -41,6 +42,17 @@ export class TcpProxy {
     this.#refusing = false;
   }
 
+  /** Nothing arrives any more, in either direction and on new connections too; after `resume` all of it does, late. */
+  stall(): void {
+    this.#stalled = true;
+    for (const connection of this.#connections) connection.stall();
+  }
+
+  resume(): void {
+    this.#stalled = false;
+    for (const connection of this.#connections) connection.resume();
+  }
+
   /** Of connections that named themselves so when they were opened, nothing arrives any more, in either direction. */
   silence(application: string): void {
     for (const connection of this.#connections) {
@@ -73,6 +85,7 @@ export class TcpProxy {
     }
     const connection = new Connection(client, net.connect(this.#target));
     this.#connections.add(connection);
+    if (this.#stalled) connection.stall();
     connection.ended.then(() => this.#connections.delete(connection));
     connection.onAnswer = (bytes) => {
       this.#transactions += occurrences(bytes, READY);
@@ -124,6 +137,16 @@ class Connection {
         });
       }
     });
+  }
+
+  stall(): void {
+    this.#client.pause();
+    this.#server.pause();
+  }
+
+  resume(): void {
+    this.#client.resume();
+    this.#server.resume();
   }
 
   end(): void {

@@ -1,0 +1,138 @@
+import type { Check } from "./invariants.ts";
+
+/** How soon a claim is on disk though its commit did not wait for that, in milliseconds; with time to spare. */
+const FLUSHED_AFTER_MS = 2_000;
+/** Between the claim of a job and the start of its handler, at most. */
+const AHEAD_MS = 1_000;
+/** How long after a fault its effects last: backing off, connecting and registering again. */
+const AFTERMATH_MS = 10_000;
+
+/** Faults that strike the process of a run: its own, and those of the server and of all sessions. */
+const STRIKES = "(f.process is null or f.process = a.process)";
+
+/**
+ * Pairs of runs of one job that were going on at the same time, the earlier claimed first. That is allowed only where the
+ * lease had passed on: the first one's worker was frozen or cut off for longer than others wait for it, or a crash of
+ * the server forgot the claim.
+ */
+export const OVERLAPS = `
+  select a.job_id, a.run as first, b.run as second, round(b.began - a.began) as ms_after,
+    exists (
+      select from ledger.fault as f
+      where ${STRIKES}
+        and (
+          f.patience is not null and b.began - f.began >= f.patience and f.ended >= a.began - ${AHEAD_MS}
+          or f.crash and f.began <= b.began and f.ended >= a.began - ${AHEAD_MS} - ${FLUSHED_AFTER_MS}
+            and f.began <= a.began + ${FLUSHED_AFTER_MS}
+        )
+    ) as allowed
+  from ledger.run as a
+  join ledger.run as b on b.job_id = a.job_id and b.run <> a.run and b.began >= a.began
+  left join ledger.death as d on d.process = a.process
+  where b.began < coalesce(a.ended, d.at, 'infinity')`;
+
+/** What must hold of the ledger and Rouse's tables when all is over. */
+export const AUDIT: readonly Check[] = [
+  { title: "the queue is empty", text: "select id, task, state, attempt, worker_id, run_at from rouse.job" },
+  {
+    title: "every committed job has ended, once, in the way its task ends",
+    text: `select e.job_id, e.n, e.task, array_agg(a.state) as states
+           from ledger.enqueued as e
+           left join rouse.archive as a on a.id = e.job_id
+           group by e.job_id, e.n, e.task
+           having count(a.id) <> 1 or min(a.state) <> case e.task when 'doomed' then 'failed' else 'succeeded' end`,
+  },
+  {
+    title: "every committed job ran",
+    text: `select job_id, n, task from ledger.enqueued as e
+           where not exists (select from ledger.run as r where r.n = e.n and r.job_id = e.job_id)`,
+  },
+  {
+    title: "no job that was not committed ran",
+    text: `select r.n, r.job_id, r.run from ledger.run as r
+           where r.n is not null and not exists (select from ledger.enqueued as e where e.n = r.n and e.job_id = r.job_id)`,
+  },
+  {
+    title: "no job began before it was due",
+    text: `select r.job_id, r.run, r.began_at, e.due_at from ledger.run as r join ledger.enqueued as e using (job_id)
+           where r.began_at < e.due_at - interval '5 ms'`,
+  },
+  {
+    title: "every transactional effect happened exactly once",
+    text: `select e.job_id, e.n, count(f.n) as times, array_agg(f.run) as runs
+           from ledger.enqueued as e
+           left join ledger.effect as f using (n)
+           where e.task = 'effect'
+           group by e.job_id, e.n
+           having count(f.n) <> 1`,
+  },
+  {
+    title: "no transactional effect is that of a job that was not committed",
+    text: "select f.n, f.run from ledger.effect as f where not exists (select from ledger.enqueued as e where e.n = f.n)",
+  },
+  {
+    title:
+      "what ended a job was its last lease: the run whose result was kept is of the worker and the attempt that held it",
+    text: `select a.id, a.result ->> 'run' as run, r.process, r.attempt as run_attempt, w.process as holder, a.attempt
+           from rouse.archive as a
+           left join ledger.run as r on r.run = a.result ->> 'run'
+           left join ledger.worker as w on w.id = a.worker_id
+           where a.state = 'succeeded'
+             and (r.job_id, r.process, r.attempt) is distinct from (a.id, w.process, a.attempt::integer)`,
+  },
+  {
+    title: "the effect of a job is that of the run whose result was kept",
+    text: `select a.id, f.run, a.result ->> 'run' as kept
+           from ledger.effect as f
+           join ledger.enqueued as e using (n)
+           join rouse.archive as a on a.id = e.job_id
+           where f.run is distinct from a.result ->> 'run'`,
+  },
+  {
+    title: "no job was in two live attempts at once, but where its lease had passed on",
+    text: `select job_id, first, second, ms_after from (${OVERLAPS}) as o where not allowed`,
+  },
+  {
+    title: "jobs under one unique key ran one after the other",
+    text: `select a.job_id, b.job_id as other, a.run, b.run as other_run
+           from (ledger.run join ledger.enqueued using (job_id, n)) as a
+           join (ledger.run join ledger.enqueued using (job_id, n)) as b
+             on b.task = a.task and b.unique_key = a.unique_key and b.job_id <> a.job_id and b.began >= a.began
+           join rouse.archive as d on d.id = a.job_id
+           where b.began < a.ended and d.result ->> 'run' = a.run`,
+  },
+  {
+    title: "no job ran again after it had succeeded, but where a fault struck",
+    text: `select a.job_id, a.run, b.run as again, round(b.began - a.ended) as ms_after
+           from ledger.run as a
+           join ledger.run as b on b.job_id = a.job_id and b.began > a.ended
+           where a.outcome = 'ok'
+             and not exists (
+               select from ledger.fault as f
+               where ${STRIKES}
+                 and f.began <= a.ended + 1000
+                 and f.ended >= a.began - ${AFTERMATH_MS}
+             )`,
+  },
+  {
+    title: "every second has one slot of the schedule, and each slot's job ran",
+    text: `select s.slot_at, s.outcome, s.job_id, count(*) over (partition by s.slot_at) as times
+           from (
+             select t.slot_at, t.outcome, t.job_id, t.slot_at - lag(t.slot_at) over (order by t.slot_at) as gap
+             from rouse.slot as t
+           ) as s
+           where s.outcome <> 'run'
+              or s.gap <> interval '1 second'
+              or not exists (
+                select from ledger.run as r
+                join rouse.archive as a on a.id = r.job_id
+                where r.job_id = s.job_id and a.state = 'succeeded'
+              )`,
+  },
+  {
+    title: "no worker and no session is left",
+    text: `select name as left from rouse.worker
+           union all
+           select application_name from pg_stat_activity where application_name like 'rouse%'`,
+  },
+];

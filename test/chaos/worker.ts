@@ -1,0 +1,99 @@
+/** A worker process of the chaos run: each handler writes to a journal, a file, when it begins and when it ends. */
+import { openSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { createLogger, createRouse, defineTask, type JobContext, PermanentError } from "../../src/index.ts";
+import { now } from "./clock.ts";
+
+export interface WorkerSettings {
+  readonly url: string;
+  readonly name: string;
+  /** Of the files, without their ends `.journal` and `.log`. */
+  readonly file: string;
+}
+
+const { url, name, file } = JSON.parse(process.argv[2]!) as WorkerSettings;
+const journal = openSync(`${file}.journal`, "a");
+const logFile = openSync(`${file}.log`, "a");
+const write = (line: string) => writeSync(journal, `${line}\n`);
+let runs = 0;
+
+/** What is written to a file is safe from kill -9; so is the order of begin, work and end. */
+async function journaled(ctx: JobContext, n: number | undefined, work: (run: string) => Promise<unknown>) {
+  const run = `${name}/${++runs}`;
+  write(`begin ${run} ${ctx.job.id} ${n ?? ""} ${ctx.job.attempt} ${now()} ${Date.now()}`);
+  try {
+    await work(run);
+    write(`end ${run} ok ${now()}`);
+    return { run };
+  } catch (error) {
+    write(`end ${run} failed ${now()}`);
+    throw error;
+  }
+}
+
+const payload = z.object({ n: z.number(), ms: z.number().default(0), fails: z.number().default(0) });
+/** Attempts that are lost with their workers count, so there are many. */
+const retry = { maxAttempts: 200, backoff: "fixed", base: 100 } as const;
+const options = { payload, retry, keep: { succeeded: "7 days", failed: "7 days" } } as const;
+
+const tasks = [
+  defineTask("quick", { ...options, run: ({ n }, ctx) => journaled(ctx, n, async () => {}) }),
+  defineTask("slow", {
+    ...options,
+    run: ({ n, ms }, ctx) => journaled(ctx, n, () => sleep(ms, undefined, { signal: ctx.signal })),
+  }),
+  defineTask("computing", {
+    ...options,
+    run: ({ n, ms }, ctx) =>
+      journaled(ctx, n, async () => {
+        for (const end = now() + ms; now() < end; );
+      }),
+  }),
+  defineTask("effect", {
+    ...options,
+    run: async ({ n, ms }, ctx) =>
+      await journaled(ctx, n, (run) =>
+        ctx.transaction(async (client) => {
+          await client.query("insert into ledger.effect (n, run) values ($1, $2)", [n, run]);
+          if (ms > 0) await sleep(ms, undefined, { signal: ctx.signal });
+          return { run };
+        }),
+      ),
+  }),
+  defineTask("flaky", {
+    ...options,
+    run: ({ n, fails }, ctx) =>
+      journaled(ctx, n, async () => {
+        if (ctx.job.attempt <= fails) throw new Error(`fails in attempts 1 to ${fails}`);
+      }),
+  }),
+  defineTask("doomed", {
+    ...options,
+    run: ({ n }, ctx) => journaled(ctx, n, () => Promise.reject(new PermanentError("no use"))),
+  }),
+  defineTask("slot", {
+    retry,
+    keep: { succeeded: "7 days" },
+    run: (_payload, ctx) => journaled(ctx, undefined, async () => {}),
+  }),
+];
+
+const log = createLogger({ format: "text", write: (line) => writeSync(logFile, `${Math.round(now())} ${line}\n`) });
+const rouse = createRouse({ connectionString: url, tasks, log });
+let stopping = false;
+process.on("SIGTERM", () => {
+  stopping = true;
+  void rouse.close().then(() => process.exit(0));
+});
+
+// A worker does not start without its database; whoever runs it tries again, here as anywhere.
+while (!stopping) {
+  try {
+    await rouse.startWorker({ name, concurrency: 20, grace: "4s" });
+    break;
+  } catch (error) {
+    log.warn("the worker did not start", { error: (error as Error).message });
+    await sleep(300);
+  }
+}
