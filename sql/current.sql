@@ -30,11 +30,13 @@
 --!include enqueue/check_priority.sql
 --!include enqueue/check_max_attempts.sql
 --!include enqueue/check_timeout.sql
+--!include enqueue/check_span.sql
 --!include enqueue/check_payload.sql
 --!include enqueue/check_headers.sql
 --!include enqueue/check_delay.sql
 --!include enqueue/check_given_name.sql
 --!include enqueue/due_at.sql
+--!include enqueue/expiry_at.sql
 --!include enqueue/edit_distance.sql
 --!include enqueue/nearest_name.sql
 --!include enqueue/notice_unknown_task.sql
@@ -43,6 +45,10 @@
 --!include enqueue/check_objects.sql
 --!include enqueue/check_enqueue_many.sql
 --!include enqueue/enqueue_many.sql
+--!include maintain/drop_on.sql
+--!include finish/task_policy.sql
+--!include finish/archive_job.sql
+--!include finish/expire.sql
 --!include claim/claimed_job.sql
 --!include claim/promote.sql
 --!include claim/ready_queues.sql
@@ -50,10 +56,7 @@
 --!include claim/claim.sql
 --!include claim/claim_v1.sql
 --!include claim/next_look.sql
---!include maintain/drop_on.sql
---!include finish/task_policy.sql
 --!include finish/backoff.sql
---!include finish/archive_job.sql
 --!include finish/own_job.sql
 --!include finish/not_own.sql
 --!include finish/is_cancelled.sql

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:f2e1c4ec4bde8a6828976483ef3c090b1f57b8f6
+--! Hash: sha1:8ca552785c520e52982b86d95fc85f45cf1bd277
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -47,6 +47,8 @@ create table :SCHEMA.task (
   backoff_list interval[],
   jitter real not null default 0.2,
   timeout interval,
+  expires_in interval,
+  deadline interval,
   keep_succeeded interval not null default '1 day',
   keep_failed interval not null default '30 days',
   payload_schema jsonb,
@@ -68,6 +70,8 @@ create table :SCHEMA.task (
   ),
   constraint task_jitter_between_0_and_1 check (jitter between 0 and 1),
   constraint task_timeout_is_positive check (timeout > interval '0' and isfinite(timeout)),
+  constraint task_expires_in_is_positive check (expires_in > interval '0' and isfinite(expires_in)),
+  constraint task_deadline_is_positive check (deadline > interval '0' and isfinite(deadline)),
   constraint task_keep_succeeded_is_not_negative check (keep_succeeded >= interval '0'),
   constraint task_keep_failed_is_not_negative check (keep_failed >= interval '0')
 );
@@ -84,6 +88,8 @@ comment on column :SCHEMA.task.backoff_cap is 'Longest wait between two attempts
 comment on column :SCHEMA.task.backoff_list is 'Waits of backoff list.';
 comment on column :SCHEMA.task.jitter is 'Share by which a wait varies: 0.2 means from 80 to 120 percent.';
 comment on column :SCHEMA.task.timeout is 'Time an attempt may take; null: no limit.';
+comment on column :SCHEMA.task.expires_in is 'How long after its due time a job may still start; null: any time.';
+comment on column :SCHEMA.task.deadline is 'Time from a job''s due time in which all its attempts must have ended; null: no limit.';
 comment on column :SCHEMA.task.keep_succeeded is 'How long succeeded jobs stay in the archive; 0 keeps nothing.';
 comment on column :SCHEMA.task.keep_failed is 'How long failed, cancelled and expired jobs stay in the archive; 0 keeps nothing.';
 comment on column :SCHEMA.task.payload_schema is 'JSON Schema of the payload as it is stored, told by the code that declared the task.';
@@ -129,6 +135,8 @@ create table :SCHEMA.job (
   unique_key text,
   coalesce_key text,
   timeout interval,
+  expires_at timestamptz,
+  deadline_at timestamptz,
   scheduled_for timestamptz,
   tags text[],
   headers jsonb,
@@ -165,6 +173,10 @@ create index job_ready on :SCHEMA.job (queue, priority desc, run_at, id)
 
 create index job_due on :SCHEMA.job (run_at, id)
   where state = 'scheduled';
+
+-- What may start no longer once this instant has come. Jobs without either are not in it.
+create index job_expiring on :SCHEMA.job (least(expires_at, deadline_at))
+  where state <> 'running' and least(expires_at, deadline_at) is not null;
 
 create index job_running on :SCHEMA.job (worker_id)
   where state = 'running';
@@ -206,6 +218,8 @@ comment on column :SCHEMA.job.lease is 'Random token of the running attempt: who
 comment on column :SCHEMA.job.unique_key is 'At most one live job of a task has a given key.';
 comment on column :SCHEMA.job.coalesce_key is 'At most one job of a task that waits has a given key: a later one gives it its payload instead of being added.';
 comment on column :SCHEMA.job.timeout is 'Time an attempt may take; null: as the task says.';
+comment on column :SCHEMA.job.expires_at is 'From then on no attempt starts: a job that waits ends expired; null: never.';
+comment on column :SCHEMA.job.deadline_at is 'When all attempts together must have ended: an attempt that runs times out and is not retried, a job that waits ends expired; null: no such instant.';
 comment on column :SCHEMA.job.schedule_id is 'Schedule that this job serves.';
 comment on column :SCHEMA.job.scheduled_for is 'Slot of the schedule that this job serves.';
 comment on column :SCHEMA.job.tags is 'Labels for people.';
@@ -969,6 +983,26 @@ $$;
 
 comment on function :SCHEMA.check_timeout(interval) is 'The timeout itself, or an error that says what is wrong with it.';
 --! EndIncluded enqueue/check_timeout.sql
+--! Included enqueue/check_span.sql
+create function :SCHEMA.check_span(what text, span interval)
+  returns interval
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if span <= interval '0' or not isfinite(span) then
+    perform :SCHEMA.refuse(
+      format('%s %s is not a positive, finite time', what, span),
+      'Give a time such as interval ''30 seconds'', or leave it out for what the task says.'
+    );
+  end if;
+  return span;
+end;
+$$;
+
+comment on function :SCHEMA.check_span(text, interval) is 'The time itself, or an error that says what is wrong with it.';
+--! EndIncluded enqueue/check_span.sql
 --! Included enqueue/check_payload.sql
 -- #> '{}' gives the payload as it is, but never compressed, as one that comes from a table may be.
 create function :SCHEMA.check_payload(payload jsonb, most integer)
@@ -1073,6 +1107,30 @@ $$;
 
 comment on function :SCHEMA.due_at(timestamptz, interval, interval, timestamptz) is 'When a job enqueued with these options is due; or an error that says what is wrong with them.';
 --! EndIncluded enqueue/due_at.sql
+--! Included enqueue/expiry_at.sql
+-- An instant of infinity is how a call says never where its task has a default.
+create function :SCHEMA.expiry_at(expires_at timestamptz, expires_in interval, task_expires_in interval, due timestamptz)
+  returns timestamptz
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if expires_at is not null and expires_in is not null then
+    perform :SCHEMA.refuse(
+      'both expires_at and expires_in were given',
+      'Give expires_at for an instant, or expires_in for a time from when the job is due.'
+    );
+  end if;
+  return coalesce(
+    expires_at,
+    due + coalesce(:SCHEMA.check_span('expires_in', expires_in), task_expires_in)
+  );
+end;
+$$;
+
+comment on function :SCHEMA.expiry_at(timestamptz, interval, interval, timestamptz) is 'When a job enqueued with these options expires, null: never; or an error that says what is wrong with them.';
+--! EndIncluded enqueue/expiry_at.sql
 --! Included enqueue/edit_distance.sql
 -- Levenshtein, row by row. fuzzystrmatch is an extension, and Rouse needs none.
 create function :SCHEMA.edit_distance(a text, b text)
@@ -1157,7 +1215,9 @@ create type :SCHEMA.task_default as (
   queue text,
   priority smallint,
   delay interval,
-  payload_limit integer
+  payload_limit integer,
+  expires_in interval,
+  deadline interval
 );
 
 comment on type :SCHEMA.task_default is 'What a job takes from its task where the enqueuer names nothing.';
@@ -1167,6 +1227,8 @@ comment on column :SCHEMA.task_default.queue is 'Queue of jobs that name none.';
 comment on column :SCHEMA.task_default.priority is 'Priority of jobs that name none.';
 comment on column :SCHEMA.task_default.delay is 'Delay of jobs that name neither delay nor run_at.';
 comment on column :SCHEMA.task_default.payload_limit is 'Largest payload, in bytes.';
+comment on column :SCHEMA.task_default.expires_in is 'How long after its due time a job may start that says nothing itself.';
+comment on column :SCHEMA.task_default.deadline is 'Time for all attempts of jobs that name none.';
 
 create function :SCHEMA.task_defaults(name text, internal boolean default false, tell boolean default true)
   returns :SCHEMA.task_default
@@ -1180,7 +1242,7 @@ begin
     perform :SCHEMA.check_task(task_defaults.name);
   end if;
 
-  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit
+  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit, t.expires_in, t.deadline
   into found_defaults
   from :SCHEMA.setting as s, :SCHEMA.task as t
   where t.name = task_defaults.name;
@@ -1188,7 +1250,7 @@ begin
     return found_defaults;
   end if;
 
-  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit
+  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit, t.expires_in, t.deadline
   into found_defaults
   from :SCHEMA.setting as s, :SCHEMA.task as t
   where task_defaults.name = any (t.aliases)
@@ -1197,7 +1259,7 @@ begin
     return found_defaults;
   end if;
 
-  select :SCHEMA.check_name('task', task_defaults.name), false, 'default', 0::smallint, interval '0', s.payload_limit
+  select :SCHEMA.check_name('task', task_defaults.name), false, 'default', 0::smallint, interval '0', s.payload_limit, null::interval, null::interval
   into found_defaults
   from :SCHEMA.setting as s;
   if tell then
@@ -1224,7 +1286,10 @@ create function :SCHEMA.enqueue(
   unique_key text default null,
   timeout interval default null,
   tags text[] default null,
-  headers jsonb default null
+  headers jsonb default null,
+  expires_at timestamptz default null,
+  expires_in interval default null,
+  deadline interval default null
 )
   returns bigint
   language plpgsql
@@ -1239,12 +1304,14 @@ declare
   defaults :SCHEMA.task_default := :SCHEMA.task_defaults(enqueue.task);
   as_of timestamptz := clock_timestamp();
   due timestamptz := :SCHEMA.due_at(enqueue.run_at, enqueue.delay, defaults.delay, as_of);
+  expiry timestamptz := :SCHEMA.expiry_at(enqueue.expires_at, enqueue.expires_in, defaults.expires_in, due);
   job_id bigint;
 begin
   perform :SCHEMA.check_payload(enqueue.payload, defaults.payload_limit);
   perform :SCHEMA.check_priority(enqueue.priority);
   perform :SCHEMA.check_max_attempts(enqueue.max_attempts);
   perform :SCHEMA.check_timeout(enqueue.timeout);
+  perform :SCHEMA.check_span('deadline', enqueue.deadline);
   perform :SCHEMA.check_headers(enqueue.headers);
   if enqueue.queue is not null then
     perform :SCHEMA.check_name('queue', enqueue.queue);
@@ -1256,7 +1323,7 @@ begin
   loop
     insert into :SCHEMA.job (
       task, payload, queue, priority, state, run_at, created_at,
-      max_attempts, unique_key, timeout, tags, headers
+      max_attempts, unique_key, timeout, tags, headers, expires_at, deadline_at
     )
     values (
       defaults.name,
@@ -1270,7 +1337,9 @@ begin
       enqueue.unique_key,
       enqueue.timeout,
       enqueue.tags,
-      enqueue.headers
+      enqueue.headers,
+      expiry,
+      due + coalesce(enqueue.deadline, defaults.deadline)
     )
     on conflict (task, unique_key) where unique_key is not null do nothing
     returning id into job_id;
@@ -1287,7 +1356,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, text, interval, text[], jsonb) is
+comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, text, interval, text[], jsonb, timestamptz, interval, interval) is
 'Adds a job and returns its id. It runs after the commit, never after a rollback.
   task          the task that handles it; a NOTICE where no worker has declared it yet
   payload       its input, at most payload_limit bytes (table setting)
@@ -1296,7 +1365,10 @@ comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, int
   delay         a time from now
   unique_key    while a job of the task with this key is live, its id is returned instead
   tags          labels for people
-  headers       context that travels with the job, a JSON object';
+  headers       context that travels with the job, a JSON object
+  expires_at    from that instant on it does not start, and ends expired; ''infinity'': never; or
+  expires_in    a time from when it is due
+  deadline      a time from when it is due in which all its attempts must have ended';
 --! EndIncluded enqueue/enqueue.sql
 --! Included enqueue/check_objects.sql
 create function :SCHEMA.check_objects(given jsonb, kind text, key text, options text[])
@@ -1361,7 +1433,7 @@ as $$
 begin
   perform :SCHEMA.check_objects(jobs, 'job', 'task', array[
     'task', 'payload', 'queue', 'priority', 'run_at', 'delay',
-    'max_attempts', 'unique_key', 'timeout', 'tags', 'headers'
+    'max_attempts', 'unique_key', 'timeout', 'tags', 'headers', 'expires_at', 'expires_in', 'deadline'
   ]);
   perform
   from jsonb_to_recordset(jobs) as j (
@@ -1370,7 +1442,10 @@ begin
     delay interval,
     max_attempts integer,
     timeout interval,
-    tags text[]
+    tags text[],
+    expires_at timestamptz,
+    expires_in interval,
+    deadline interval
   );
 exception
   when data_exception then
@@ -1380,7 +1455,7 @@ exception
     raise exception using
       errcode = sqlstate,
       message = sqlerrm,
-      hint = 'priority and max_attempts are whole numbers, run_at is a timestamp, delay and timeout are intervals, tags is an array of strings.';
+      hint = 'priority and max_attempts are whole numbers, run_at and expires_at are timestamps, delay, timeout, expires_in and deadline are intervals, tags is an array of strings.';
 end;
 $$;
 
@@ -1427,7 +1502,7 @@ begin
 
   insert into :SCHEMA.job (
     id, task, payload, queue, priority, state, run_at, created_at,
-    max_attempts, unique_key, timeout, tags, headers
+    max_attempts, unique_key, timeout, tags, headers, expires_at, deadline_at
   )
   select
     ids[j.n],
@@ -1442,7 +1517,12 @@ begin
     case when j.unique_key is not null then :SCHEMA.check_name('unique_key', j.unique_key, 400) end,
     case when j.timeout is not null then :SCHEMA.check_timeout(j.timeout) end,
     j.tags,
-    case when j.headers is not null then :SCHEMA.check_headers(j.headers) end
+    case when j.headers is not null then :SCHEMA.check_headers(j.headers) end,
+    case
+      when j.expires_at is null and j.expires_in is null then due.at + d.expires_in
+      else :SCHEMA.expiry_at(j.expires_at, j.expires_in, d.expires_in, due.at)
+    end,
+    due.at + case when j.deadline is null then d.deadline else :SCHEMA.check_span('deadline', j.deadline) end
   from rows from (
     jsonb_array_elements(jobs),
     jsonb_to_recordset(jobs) as (
@@ -1455,12 +1535,16 @@ begin
       unique_key text,
       timeout interval,
       tags text[],
-      headers jsonb
+      headers jsonb,
+      expires_at timestamptz,
+      expires_in interval,
+      deadline interval
     )
   ) with ordinality as j (
-    entry, task, queue, priority, run_at, delay, max_attempts, unique_key, timeout, tags, headers, n
+    entry, task, queue, priority, run_at, delay, max_attempts, unique_key, timeout, tags, headers,
+    expires_at, expires_in, deadline, n
   )
-  join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit)
+  join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit, expires_in, deadline)
     on d.asked = j.task
   cross join lateral (
     select case
@@ -1483,7 +1567,7 @@ begin
   for entry in
     select ids[j.n] as own_id, d.name, j.options
     from jsonb_array_elements(jobs) with ordinality as j (options, n)
-    join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit)
+    join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit, expires_in, deadline)
       on d.asked = j.options ->> 'task'
     order by j.n
   loop
@@ -1514,6 +1598,130 @@ comment on function :SCHEMA.enqueue_many(jsonb) is
 Returns for each, in the order of the array, its id and whether it is new; a key that is taken gives the id of
 the job that holds it and never fails the batch. A bad option refuses the whole array, naming it.';
 --! EndIncluded enqueue/enqueue_many.sql
+--! Included maintain/drop_on.sql
+-- Rounded up, so that few partitions serve any retention: to a day, beyond ten days to a Monday, beyond ten
+-- weeks to the first of a month. The day after the last one that must be kept, since a day has 24 hours of rows.
+create function :SCHEMA.drop_on(finished_at timestamptz, keep interval)
+  returns date
+  language sql
+  immutable
+  parallel safe
+return case
+  when keep <= interval '10 days' then ((finished_at at time zone 'UTC') + keep)::date + 1
+  when keep <= interval '10 weeks' then pg_catalog.date_trunc('week', (finished_at at time zone 'UTC') + keep)::date + 7
+  else (pg_catalog.date_trunc('month', (finished_at at time zone 'UTC') + least(keep, interval '1000 years')) + interval '1 month')::date
+end;
+
+comment on function :SCHEMA.drop_on(timestamptz, interval) is 'The day from which a job that finished then may be dropped, in UTC.';
+--! EndIncluded maintain/drop_on.sql
+--! Included finish/task_policy.sql
+create function :SCHEMA.task_policy(name text)
+  returns :SCHEMA.task
+  language plpgsql
+  stable
+  parallel safe
+as $$
+declare
+  policy :SCHEMA.task;
+begin
+  select *
+  into policy
+  from :SCHEMA.task as t
+  where t.name = task_policy.name;
+  if not found then
+    select *
+    into policy
+    from :SCHEMA.task as t
+    where task_policy.name = any (t.aliases)
+    limit 1;
+  end if;
+  if not found then
+    -- What the column defaults of the table say, for a task that nobody has declared.
+    policy.name := task_policy.name;
+    policy.max_attempts := 10;
+    policy.backoff := 'exponential';
+    policy.backoff_base := interval '5 seconds';
+    policy.backoff_cap := interval '1 hour';
+    policy.jitter := 0.2;
+    policy.keep_succeeded := interval '1 day';
+    policy.keep_failed := interval '30 days';
+  end if;
+  return policy;
+end;
+$$;
+
+comment on function :SCHEMA.task_policy(text) is 'The row of a task, found by its name or a former one; the defaults for a task that nobody has declared.';
+--! EndIncluded finish/task_policy.sql
+--! Included finish/archive_job.sql
+create function :SCHEMA.archive_job(
+  job :SCHEMA.job,
+  state text,
+  keep interval,
+  result jsonb default null,
+  finished_at timestamptz default clock_timestamp()
+)
+  returns void
+  language sql
+  volatile
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  insert into :SCHEMA.archive (
+    id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
+    task, queue, state, payload, result, unique_key, coalesce_key, timeout, scheduled_for, tags, headers
+  )
+  select
+    job.id, job.run_at, job.created_at, job.started_at, finished_at, job.worker_id,
+    :SCHEMA.drop_on(finished_at, keep), job.priority, job.attempt, job.max_attempts,
+    job.task, job.queue, state, job.payload, result, job.unique_key, job.coalesce_key, job.timeout,
+    job.scheduled_for, job.tags, job.headers
+  where keep > interval '0';
+end;
+
+comment on function :SCHEMA.archive_job(:SCHEMA.job, text, interval, jsonb, timestamptz) is 'Files a finished job, unless nothing of it is to be kept.';
+--! EndIncluded finish/archive_job.sql
+--! Included finish/expire.sql
+-- Rows are skipped where somebody holds them, as everywhere: they are ended the next time.
+create function :SCHEMA.expire(as_of timestamptz default clock_timestamp(), most integer default 1000)
+  returns integer
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+as $$
+declare
+  expired integer;
+begin
+  with late as (
+    select id
+    from :SCHEMA.job
+    where state <> 'running'
+      and least(expires_at, deadline_at) <= as_of
+    order by least(expires_at, deadline_at)
+    limit most
+    for update skip locked
+  ),
+  gone as (
+    delete from :SCHEMA.job
+    where id = any (array(select id from late))
+    returning *
+  )
+  select count(*)
+  into expired
+  from (
+    select :SCHEMA.archive_job(g, 'expired', (:SCHEMA.task_policy(g.task)).keep_failed, null, as_of)
+    from gone as g
+    offset 0
+  ) as archived;
+  return expired;
+end;
+$$;
+
+comment on function :SCHEMA.expire(timestamptz, integer) is 'Ends jobs that wait and may start no longer; returns how many. Claims and beats do this by themselves.';
+--! EndIncluded finish/expire.sql
 --! Included claim/claimed_job.sql
 create type :SCHEMA.claimed_job as (
   id bigint,
@@ -1699,6 +1907,7 @@ begin
         where state = 'ready'
           and queue = q.name
           and (tasks is null or task = any (tasks))
+          and coalesce(least(expires_at, deadline_at) > as_of, true)
         order by priority desc, run_at, id
         limit most
       ) as j
@@ -1719,6 +1928,7 @@ begin
         and queue = share.queue
         and (tasks is null or task = any (tasks))
         and id <> all (picked)
+        and coalesce(least(expires_at, deadline_at) > as_of, true)
       order by priority desc, run_at, id
       limit least(share.jobs, most - cardinality(picked))
       for update skip locked
@@ -1737,7 +1947,12 @@ begin
     where id = any (picked)
     returning
       id, lease, task, payload, queue, priority, attempt, max_attempts,
-      run_at, created_at, scheduled_for, timeout, tags, headers
+      run_at, created_at, scheduled_for,
+      case
+        when deadline_at is null then timeout
+        else least(coalesce(timeout, (:SCHEMA.task_policy(task)).timeout), deadline_at - as_of)
+      end,
+      tags, headers
   )
   select *
   from claimed
@@ -1776,6 +1991,7 @@ begin
     );
   end if;
   perform :SCHEMA.tick_if_due(as_of);
+  perform :SCHEMA.expire(as_of);
   perform :SCHEMA.promote(as_of);
   return query
   select *
@@ -1862,60 +2078,6 @@ $$;
 
 comment on function :SCHEMA.next_look(text[], text[], timestamptz) is 'When a worker that took what it could at that instant has to look again: whether jobs or schedules were due that it could not lock, and the milliseconds to the next due time of either (null: none).';
 --! EndIncluded claim/next_look.sql
---! Included maintain/drop_on.sql
--- Rounded up, so that few partitions serve any retention: to a day, beyond ten days to a Monday, beyond ten
--- weeks to the first of a month. The day after the last one that must be kept, since a day has 24 hours of rows.
-create function :SCHEMA.drop_on(finished_at timestamptz, keep interval)
-  returns date
-  language sql
-  immutable
-  parallel safe
-return case
-  when keep <= interval '10 days' then ((finished_at at time zone 'UTC') + keep)::date + 1
-  when keep <= interval '10 weeks' then pg_catalog.date_trunc('week', (finished_at at time zone 'UTC') + keep)::date + 7
-  else (pg_catalog.date_trunc('month', (finished_at at time zone 'UTC') + least(keep, interval '1000 years')) + interval '1 month')::date
-end;
-
-comment on function :SCHEMA.drop_on(timestamptz, interval) is 'The day from which a job that finished then may be dropped, in UTC.';
---! EndIncluded maintain/drop_on.sql
---! Included finish/task_policy.sql
-create function :SCHEMA.task_policy(name text)
-  returns :SCHEMA.task
-  language plpgsql
-  stable
-  parallel safe
-as $$
-declare
-  policy :SCHEMA.task;
-begin
-  select *
-  into policy
-  from :SCHEMA.task as t
-  where t.name = task_policy.name;
-  if not found then
-    select *
-    into policy
-    from :SCHEMA.task as t
-    where task_policy.name = any (t.aliases)
-    limit 1;
-  end if;
-  if not found then
-    -- What the column defaults of the table say, for a task that nobody has declared.
-    policy.name := task_policy.name;
-    policy.max_attempts := 10;
-    policy.backoff := 'exponential';
-    policy.backoff_base := interval '5 seconds';
-    policy.backoff_cap := interval '1 hour';
-    policy.jitter := 0.2;
-    policy.keep_succeeded := interval '1 day';
-    policy.keep_failed := interval '30 days';
-  end if;
-  return policy;
-end;
-$$;
-
-comment on function :SCHEMA.task_policy(text) is 'The row of a task, found by its name or a former one; the defaults for a task that nobody has declared.';
---! EndIncluded finish/task_policy.sql
 --! Included finish/backoff.sql
 -- Reckoned in seconds as floating point and bounded before it becomes an interval: neither the thousandth attempt
 -- of a job nor a cap of infinity may overflow.
@@ -1944,33 +2106,6 @@ return pg_catalog.make_interval(
 
 comment on function :SCHEMA.backoff(:SCHEMA.task, integer, double precision) is 'How long to wait after that attempt failed: the backoff of the task, at most its cap (and 100 years), varied by its jitter; dice from 0 to 1 chooses where in that range.';
 --! EndIncluded finish/backoff.sql
---! Included finish/archive_job.sql
-create function :SCHEMA.archive_job(
-  job :SCHEMA.job,
-  state text,
-  keep interval,
-  result jsonb default null,
-  finished_at timestamptz default clock_timestamp()
-)
-  returns void
-  language sql
-  volatile
-  set search_path = pg_catalog, pg_temp
-begin atomic
-  insert into :SCHEMA.archive (
-    id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
-    task, queue, state, payload, result, unique_key, coalesce_key, timeout, scheduled_for, tags, headers
-  )
-  select
-    job.id, job.run_at, job.created_at, job.started_at, finished_at, job.worker_id,
-    :SCHEMA.drop_on(finished_at, keep), job.priority, job.attempt, job.max_attempts,
-    job.task, job.queue, state, job.payload, result, job.unique_key, job.coalesce_key, job.timeout,
-    job.scheduled_for, job.tags, job.headers
-  where keep > interval '0';
-end;
-
-comment on function :SCHEMA.archive_job(:SCHEMA.job, text, interval, jsonb, timestamptz) is 'Files a finished job, unless nothing of it is to be kept.';
---! EndIncluded finish/archive_job.sql
 --! Included finish/own_job.sql
 create function :SCHEMA.own_job(id bigint, lease uuid, wait boolean)
   returns :SCHEMA.job
@@ -2323,6 +2458,7 @@ declare
   as_of timestamptz := clock_timestamp();
   own :SCHEMA.job;
   policy :SCHEMA.task;
+  next timestamptz;
   ends boolean;
   outcome text;
 begin
@@ -2341,11 +2477,14 @@ begin
   end if;
   policy := :SCHEMA.task_policy(own.task);
 
-  ends := not coalesce(retry, true) or own.attempt >= coalesce(own.max_attempts, policy.max_attempts);
+  next := coalesce(fail_v1.retry_at, as_of + :SCHEMA.backoff(policy, own.attempt));
+  ends := not coalesce(retry, true)
+    or own.attempt >= coalesce(own.max_attempts, policy.max_attempts)
+    or coalesce(next >= own.deadline_at, false);
   if not ends then
     outcome := :SCHEMA.give_back(
       own,
-      coalesce(fail_v1.retry_at, as_of + :SCHEMA.backoff(policy, own.attempt)),
+      next,
       own.attempt,
       fail_v1.wait
     );
@@ -2504,6 +2643,7 @@ begin
   end loop;
 
   if most > 0 then
+    perform :SCHEMA.expire(as_of);
     promoted := :SCHEMA.promote(as_of, promotion);
     return query
     select
@@ -3199,6 +3339,7 @@ begin
   begin
     -- Here too, so that slots are on time while the handlers of every worker compute.
     perform :SCHEMA.tick_if_due(clock_timestamp());
+    perform :SCHEMA.expire();
     perform :SCHEMA.promote();
   exception
     when others then
@@ -3355,11 +3496,11 @@ declare
 begin
   perform :SCHEMA.check_objects(declarations, 'task', 'name', array[
     'name', 'queue', 'priority', 'delay', 'max_attempts', 'backoff', 'backoff_base', 'backoff_cap', 'backoff_list',
-    'jitter', 'timeout', 'keep_succeeded', 'keep_failed', 'payload_schema', 'aliases'
+    'jitter', 'timeout', 'expires_in', 'deadline', 'keep_succeeded', 'keep_failed', 'payload_schema', 'aliases'
   ]);
   insert into :SCHEMA.task as t (
     name, queue, priority, delay, max_attempts, backoff, backoff_base, backoff_cap, backoff_list, jitter,
-    timeout, keep_succeeded, keep_failed, payload_schema, aliases
+    timeout, expires_in, deadline, keep_succeeded, keep_failed, payload_schema, aliases
   )
   select
     :SCHEMA.check_name('task', d.name),
@@ -3373,6 +3514,8 @@ begin
     d.backoff_list,
     coalesce(d.jitter, 0.2),
     :SCHEMA.check_timeout(d.timeout),
+    :SCHEMA.check_span('expires_in', d.expires_in),
+    :SCHEMA.check_span('deadline', d.deadline),
     coalesce(d.keep_succeeded, interval '1 day'),
     coalesce(d.keep_failed, interval '30 days'),
     d.payload_schema,
@@ -3389,6 +3532,8 @@ begin
     backoff_list interval[],
     jitter real,
     timeout interval,
+    expires_in interval,
+    deadline interval,
     keep_succeeded interval,
     keep_failed interval,
     payload_schema jsonb,
@@ -3407,6 +3552,8 @@ begin
     backoff_list = excluded.backoff_list,
     jitter = excluded.jitter,
     timeout = excluded.timeout,
+    expires_in = excluded.expires_in,
+    deadline = excluded.deadline,
     keep_succeeded = excluded.keep_succeeded,
     keep_failed = excluded.keep_failed,
     payload_schema = excluded.payload_schema,
@@ -3414,11 +3561,11 @@ begin
     declared_at = excluded.declared_at
   where (
       t.queue, t.priority, t.delay, t.max_attempts, t.backoff, t.backoff_base, t.backoff_cap, t.backoff_list,
-      t.jitter, t.timeout, t.keep_succeeded, t.keep_failed, t.payload_schema, t.aliases
+      t.jitter, t.timeout, t.expires_in, t.deadline, t.keep_succeeded, t.keep_failed, t.payload_schema, t.aliases
     ) is distinct from (
       excluded.queue, excluded.priority, excluded.delay, excluded.max_attempts, excluded.backoff,
       excluded.backoff_base, excluded.backoff_cap, excluded.backoff_list, excluded.jitter, excluded.timeout,
-      excluded.keep_succeeded, excluded.keep_failed, excluded.payload_schema, excluded.aliases
+      excluded.expires_in, excluded.deadline, excluded.keep_succeeded, excluded.keep_failed, excluded.payload_schema, excluded.aliases
     );
   get diagnostics changed = row_count;
   if changed > 0 then
@@ -4443,7 +4590,7 @@ begin
     select nextval(i.tableoid::regclass)
     from :SCHEMA.job_id as i, generate_series(1, cardinality(schedule_ids))
   );
-  insert into :SCHEMA.job (id, task, payload, queue, priority, state, run_at, schedule_id, scheduled_for)
+  insert into :SCHEMA.job (id, task, payload, queue, priority, state, run_at, schedule_id, scheduled_for, expires_at, deadline_at)
   select
     job_ids[w.n],
     d.name,
@@ -4453,7 +4600,9 @@ begin
     case when due.at > as_of then 'scheduled' else 'ready' end,
     due.at,
     s.id,
-    w.slot_at
+    w.slot_at,
+    due.at + d.expires_in,
+    due.at + d.deadline
   from unnest(schedule_ids, slots) with ordinality as w (schedule_id, slot_at, n)
   join :SCHEMA.schedule as s on s.id = w.schedule_id
   cross join lateral :SCHEMA.task_defaults(coalesce(s.task, 'rouse.command'), internal => s.command is not null) as d
@@ -5425,7 +5574,7 @@ comment on column :SCHEMA.job_draft.coalesce_key is 'Key of which the task has o
 --! EndIncluded watch/job_draft.sql
 --! Included watch/targets.sql
 create function :SCHEMA.targets(tasks text[], topic text, headers jsonb)
-  returns table (task text, queue text, priority smallint, delay interval, headers jsonb)
+  returns table (task text, queue text, priority smallint, delay interval, headers jsonb, expires_in interval, deadline interval)
   language sql
   stable
   rows 1
@@ -5438,7 +5587,9 @@ begin atomic
     case
       when a.topic is null then targets.headers
       else jsonb_build_object('topic', a.topic) || coalesce(targets.headers, '{}')
-    end
+    end,
+    d.expires_in,
+    d.deadline
   from (
     select t.name, null::text as topic
     from unnest(tasks) as t (name)
@@ -5524,7 +5675,7 @@ begin
     -- have passed it by while this transaction held it.
     for waiting in
       with merged as (
-        insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, coalesce_key, headers)
+        insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, coalesce_key, headers, expires_at, deadline_at)
         select
           t.task,
           d.payload,
@@ -5534,7 +5685,9 @@ begin
           as_of + coalesce(d.delay, t.delay),
           as_of,
           d.coalesce_key,
-          t.headers
+          t.headers,
+          as_of + coalesce(d.delay, t.delay) + t.expires_in,
+          as_of + coalesce(d.delay, t.delay) + t.deadline
         from :SCHEMA.all_drafts(drafts, more) as d
         cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
         on conflict (task, coalesce_key) where coalesce_key is not null and state <> 'running'
@@ -5557,7 +5710,7 @@ begin
   end if;
 
   if key = 'unique_key' then
-    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, unique_key, headers)
+    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, unique_key, headers, expires_at, deadline_at)
     select
       t.task,
       d.payload,
@@ -5567,13 +5720,15 @@ begin
       as_of + coalesce(d.delay, t.delay),
       as_of,
       d.unique_key,
-      t.headers
+      t.headers,
+      as_of + coalesce(d.delay, t.delay) + t.expires_in,
+      as_of + coalesce(d.delay, t.delay) + t.deadline
     from :SCHEMA.all_drafts(drafts, more) as d
     cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
     on conflict (task, unique_key) where unique_key is not null
     do nothing;
   else
-    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, headers)
+    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, headers, expires_at, deadline_at)
     select
       t.task,
       d.payload,
@@ -5582,7 +5737,9 @@ begin
       case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' else 'ready' end,
       as_of + coalesce(d.delay, t.delay),
       as_of,
-      t.headers
+      t.headers,
+      as_of + coalesce(d.delay, t.delay) + t.expires_in,
+      as_of + coalesce(d.delay, t.delay) + t.deadline
     from :SCHEMA.all_drafts(drafts, more) as d
     cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t;
   end if;
@@ -7171,7 +7328,8 @@ select
   j.created_at,
   j.run_at,
   j.started_at,
-  null::timestamptz as finished_at
+  null::timestamptz as finished_at,
+  least(j.expires_at, j.deadline_at) as expires_at
 from :SCHEMA.job as j
 left join :SCHEMA.task as t on t.name = j.task
 left join :SCHEMA.worker as w on w.id = j.worker_id
@@ -7203,7 +7361,8 @@ select
   a.created_at,
   a.run_at,
   a.started_at,
-  a.finished_at
+  a.finished_at,
+  null
 from :SCHEMA.archive as a
 left join :SCHEMA.task as t on t.name = a.task
 left join :SCHEMA.worker as w on w.id = a.worker_id;
@@ -7228,6 +7387,7 @@ comment on column :SCHEMA.jobs.created_at is 'When it was enqueued.';
 comment on column :SCHEMA.jobs.run_at is 'When it is, or was, due.';
 comment on column :SCHEMA.jobs.started_at is 'When the last attempt started.';
 comment on column :SCHEMA.jobs.finished_at is 'When it finished.';
+comment on column :SCHEMA.jobs.expires_at is 'From then on it does not start.';
 --! EndIncluded inspect/jobs.sql
 --! Included inspect/failures.sql
 create view :SCHEMA.failures as

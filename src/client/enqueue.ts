@@ -18,6 +18,12 @@ export interface JobOptions {
   readonly uniqueKey?: string;
   /** Time an attempt may take. */
   readonly timeout?: Duration;
+  /** From then on it does not start, and ends `expired`. Not together with `expiresIn`. */
+  readonly expiresAt?: Date;
+  /** Time from when it is due after which it does not start. */
+  readonly expiresIn?: Duration;
+  /** Time from when it is due in which all its attempts must have ended. */
+  readonly deadline?: Duration;
   readonly tags?: readonly string[];
   /** Context that travels with the job, such as a trace id. */
   readonly headers?: Readonly<Record<string, unknown>>;
@@ -43,6 +49,9 @@ const OPTIONS = [
   "maxAttempts",
   "uniqueKey",
   "timeout",
+  "expiresAt",
+  "expiresIn",
+  "deadline",
   "tags",
   "headers",
   "client",
@@ -55,21 +64,27 @@ const OPTIONS = [
  */
 export function jobJson(task: string, payload: unknown, options: EnqueueOptions): string {
   checkOptions(`a job of "${task}"`, options, OPTIONS);
-  const { queue, priority, runAt, delay, maxAttempts, uniqueKey, timeout, tags, headers } = options;
-  if (runAt !== undefined && !(runAt instanceof Date && !Number.isNaN(runAt.getTime()))) {
-    throw new ConfigError(`runAt ${String(runAt)} of a job of "${task}" is not a valid Date`);
-  }
+  const { queue, priority, maxAttempts, uniqueKey, tags, headers } = options;
+  const instant = (date: Date | undefined, what: string) => {
+    if (date !== undefined && !(date instanceof Date && !Number.isNaN(date.getTime()))) {
+      throw new ConfigError(`${what} ${String(date)} of a job of "${task}" is not a valid Date`);
+    }
+    return date?.toISOString();
+  };
   const interval = (duration: Duration | undefined, what: string) =>
     duration === undefined ? undefined : toInterval(duration, `${what} of a job of "${task}"`);
   const row = {
     task,
     queue,
     priority,
-    run_at: runAt?.toISOString(),
-    delay: interval(delay, "delay"),
+    run_at: instant(options.runAt, "runAt"),
+    delay: interval(options.delay, "delay"),
     max_attempts: maxAttempts,
     unique_key: uniqueKey,
-    timeout: interval(timeout, "timeout"),
+    timeout: interval(options.timeout, "timeout"),
+    expires_at: instant(options.expiresAt, "expiresAt"),
+    expires_in: interval(options.expiresIn, "expiresIn"),
+    deadline: interval(options.deadline, "deadline"),
     tags,
     headers,
   };

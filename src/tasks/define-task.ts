@@ -23,6 +23,10 @@ export interface TaskOptions<Input, Output, Result> {
   readonly retry?: RetryPolicy;
   /** Time an attempt may take before its signal aborts and it fails; default no limit. */
   readonly timeout?: Duration;
+  /** Time from its due time after which a job does not start any more and ends `expired`; default any time. */
+  readonly expiresIn?: Duration;
+  /** Time from its due time in which all attempts of a job must have ended; default no limit. */
+  readonly deadline?: Duration;
   /** How long finished jobs are kept; default succeeded 1 day, others 30 days; 0 keeps nothing. */
   readonly keep?: { readonly succeeded?: Duration; readonly failed?: Duration };
   /** Former names of the task: jobs enqueued under them are its own. */
@@ -53,6 +57,8 @@ const OPTIONS = [
   "delay",
   "retry",
   "timeout",
+  "expiresIn",
+  "deadline",
   "keep",
   "aliases",
   "topics",
@@ -91,11 +97,13 @@ export function defineTask<const Name extends string, Input = void, Output = Inp
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= -100 && priority <= 100)) {
     throw new ConfigError(`task "${name}": priority ${priority} is not a whole number from -100 to 100`);
   }
-  const timeout =
-    options.timeout === undefined ? undefined : toMilliseconds(options.timeout, `task "${name}": timeout`);
-  if (timeout === 0) {
-    throw new ConfigError(`task "${name}": timeout is 0: leave it out for no limit`);
-  }
+  const span = (option: "timeout" | "expiresIn" | "deadline") => {
+    const given = options[option];
+    const milliseconds = given === undefined ? undefined : toMilliseconds(given, `task "${name}": ${option}`);
+    if (milliseconds === 0) throw new ConfigError(`task "${name}": ${option} is 0: leave it out for no limit`);
+    return milliseconds;
+  };
+  const [timeout, expiresIn, deadline] = [span("timeout"), span("expiresIn"), span("deadline")];
   for (const label of [options.queue, ...(options.aliases ?? []), ...(options.topics ?? [])]) {
     if (label !== undefined && (typeof label !== "string" || label.length < 1 || label.length > 200)) {
       throw new ConfigError(`task "${name}": ${quote(label)} is not a name of 1 to 200 characters`);
@@ -117,7 +125,9 @@ export function defineTask<const Name extends string, Input = void, Output = Inp
       priority,
       delay: interval(options.delay, "delay"),
       ...retryColumns(name, options.retry ?? {}),
-      timeout: interval(options.timeout, "timeout"),
+      timeout: interval(timeout, "timeout"),
+      expires_in: interval(expiresIn, "expiresIn"),
+      deadline: interval(deadline, "deadline"),
       keep_succeeded: interval(options.keep?.succeeded, "keep.succeeded"),
       keep_failed: interval(options.keep?.failed, "keep.failed"),
       payload_schema: jsonSchema(name, options.payload),
