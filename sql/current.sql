@@ -7,6 +7,7 @@
 --!include tables/archive.sql
 --!include tables/attempt_error.sql
 --!include tables/cancel_request.sql
+--!include tables/awaited.sql
 --!include tables/worker.sql
 --!include tables/server_run.sql
 --!include tables/access.sql
@@ -47,6 +48,7 @@
 --!include enqueue/enqueue_many.sql
 --!include maintain/drop_on.sql
 --!include finish/task_policy.sql
+--!include finish/tell_ended.sql
 --!include finish/archive_job.sql
 --!include finish/expire.sql
 --!include claim/claimed_job.sql
@@ -135,6 +137,8 @@
 --!include control/cancels_v1.sql
 --!include control/reschedule.sql
 --!include control/retry.sql
+--!include control/result.sql
+--!include control/await_v1.sql
 --!include control/purge.sql
 --!include watch/job_draft.sql
 --!include watch/targets.sql

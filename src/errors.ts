@@ -23,6 +23,47 @@ export class CancelledError extends RouseError {
   override name = "CancelledError";
 }
 
+/** One failed attempt of a job, as it was recorded. */
+export interface AttemptFailure {
+  readonly attempt: number;
+  readonly failedAt: Date;
+  readonly message: string;
+  /** What else is known: `name`, `code`, `stack`, `cause`. */
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** A job whose result was awaited has none: it ended otherwise than by success, or there is no such job. */
+export class JobError extends RouseError {
+  override name = "JobError";
+  readonly id: number;
+  /** How it ended; `gone` where nothing is known of it. */
+  readonly state: "failed" | "cancelled" | "expired" | "gone";
+  /** Attempts started. */
+  readonly attempts: number;
+  /** Its failed attempts, in their order. The last one is the `cause`. */
+  readonly failures: readonly AttemptFailure[];
+
+  constructor(
+    message: string,
+    { id, state, attempts, failures }: Pick<JobError, "id" | "state" | "attempts" | "failures">,
+  ) {
+    const last = failures.at(-1);
+    super(message, last === undefined ? undefined : { cause: thrown(last) });
+    this.id = id;
+    this.state = state;
+    this.attempts = attempts;
+    this.failures = failures;
+  }
+}
+
+/** The error of a failed attempt, as much as was recorded of it. */
+function thrown({ message, detail: { name, stack, code } }: AttemptFailure): Error {
+  const error = new Error(message);
+  if (typeof name === "string") error.name = name;
+  if (typeof stack === "string") error.stack = stack;
+  return code === undefined ? error : Object.assign(error, { code });
+}
+
 /** The attempt is no longer the job's: the worker was given up for dead, or the job was purged. */
 export class StaleAttemptError extends RouseError {
   override name = "StaleAttemptError";

@@ -1,11 +1,14 @@
 export type { ControlOptions, JobIds, RescheduleOptions } from "./client/control.ts";
 export type { EnqueueOptions, JobHandle, JobOptions } from "./client/enqueue.ts";
 export type { Queryable } from "./client/queryable.ts";
+export type { ResultOptions } from "./client/results.ts";
 export { createRouse, type ManyJob, type Rouse, type RouseOptions } from "./client/rouse.ts";
 export { defineConfig, type RouseConfig } from "./config/define-config.ts";
 export {
+  type AttemptFailure,
   CancelledError,
   ConfigError,
+  JobError,
   PayloadError,
   RouseError,
   StaleAttemptError,

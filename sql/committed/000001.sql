@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:8ca552785c520e52982b86d95fc85f45cf1bd277
+--! Hash: sha1:fa1933098cc6c5da48a4c450989872858d24258f
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -351,6 +351,20 @@ comment on column :SCHEMA.cancel_request.job_id is 'Job that runs.';
 comment on column :SCHEMA.cancel_request.requested_at is 'When cancel() was called.';
 comment on column :SCHEMA.cancel_request.requested_by is 'Role that called it.';
 --! EndIncluded tables/cancel_request.sql
+--! Included tables/awaited.sql
+-- Unlogged: who waits renews its row every few seconds, so that a crash of the server loses nothing.
+create unlogged table :SCHEMA.awaited (
+  job_id bigint not null,
+  until timestamptz not null,
+  constraint awaited_pkey primary key (job_id)
+);
+
+create index awaited_until on :SCHEMA.awaited (until);
+
+comment on table :SCHEMA.awaited is 'Jobs whose end somebody waits for: only these are notified of.';
+comment on column :SCHEMA.awaited.job_id is 'Job.';
+comment on column :SCHEMA.awaited.until is 'Until when, unless renewed.';
+--! EndIncluded tables/awaited.sql
 --! Included tables/worker.sql
 create table :SCHEMA.worker (
   id integer not null generated always as identity,
@@ -716,7 +730,7 @@ create function :SCHEMA.channel()
   parallel safe
 return 'rouse_' || :SCHEMA.installation();
 
-comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"cancel": worker} has attempts to end, see cancels_v1(), {"probe": worker} is a worker testing its own listener, {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
+comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"cancel": worker} has attempts to end, see cancels_v1(), {"probe": worker} is a worker testing its own listener, {"ended": id} is the end of a job that is awaited, see await_v1(), {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
 --! EndIncluded wake/channel.sql
 --! Included wake/wake_queue.sql
 -- PostgreSQL itself drops a payload that the transaction has already sent on the channel.
@@ -1652,6 +1666,27 @@ $$;
 
 comment on function :SCHEMA.task_policy(text) is 'The row of a task, found by its name or a former one; the defaults for a task that nobody has declared.';
 --! EndIncluded finish/task_policy.sql
+--! Included finish/tell_ended.sql
+create function :SCHEMA.tell_ended(ids bigint[])
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  -- As a rule nobody waits for anything, and one look says so for any number of jobs.
+  if exists (select from :SCHEMA.awaited) then
+    perform pg_notify(:SCHEMA.channel(), json_build_object('ended', a.job_id)::text)
+    from :SCHEMA.awaited as a
+    where a.job_id = any (ids);
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.tell_ended(bigint[]) is 'Tells those who wait for the end of a job, at the commit, that it has come.';
+--! EndIncluded finish/tell_ended.sql
 --! Included finish/archive_job.sql
 create function :SCHEMA.archive_job(
   job :SCHEMA.job,
@@ -1675,9 +1710,10 @@ begin atomic
     job.task, job.queue, state, job.payload, result, job.unique_key, job.coalesce_key, job.timeout,
     job.scheduled_for, job.tags, job.headers
   where keep > interval '0';
+  select :SCHEMA.tell_ended(array[job.id]);
 end;
 
-comment on function :SCHEMA.archive_job(:SCHEMA.job, text, interval, jsonb, timestamptz) is 'Files a finished job, unless nothing of it is to be kept.';
+comment on function :SCHEMA.archive_job(:SCHEMA.job, text, interval, jsonb, timestamptz) is 'Files a finished job, unless nothing of it is to be kept, and tells who waits for its end.';
 --! EndIncluded finish/archive_job.sql
 --! Included finish/expire.sql
 -- Rows are skipped where somebody holds them, as everywhere: they are ended the next time.
@@ -2303,6 +2339,7 @@ begin
   select array_agg(d.id)
   into done
   from deleted as d;
+  perform :SCHEMA.tell_ended(done);
 
   if cardinality(done) = cardinality(ids) then
     return;
@@ -3284,6 +3321,13 @@ begin
   -- Of jobs that succeeded while they were cancelled.
   delete from :SCHEMA.cancel_request as r
   where (select j.id from :SCHEMA.job as j where j.id = r.job_id) is null;
+  delete from :SCHEMA.awaited as a
+  where a.job_id = any (array(
+    select o.job_id
+    from :SCHEMA.awaited as o
+    where o.until < as_of
+    for update skip locked
+  ));
   return handed_over + :SCHEMA.release_orphans();
 end;
 $$;
@@ -5519,6 +5563,99 @@ comment on function :SCHEMA.retry(bigint) is
 Usable over a query: select rouse.retry(id) from rouse.failures where task = ''send_mail''.
 Returns false where there is nothing to retry: the job runs, is ready, has not run yet, succeeded or is gone, or another live job holds its key.';
 --! EndIncluded control/retry.sql
+--! Included control/result.sql
+-- One statement: a job that is retried or ends meanwhile is in one of the two tables for any snapshot.
+create function :SCHEMA.result(
+  id bigint,
+  out state text,
+  out result jsonb,
+  out error text,
+  out attempt integer,
+  out errors jsonb,
+  out finished_at timestamptz
+)
+  language plpgsql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+begin
+  select f.state, f.result, f.attempt, f.finished_at
+  into state, result, attempt, finished_at
+  from (
+    select j.state, null::jsonb as result, j.attempt, null::timestamptz as finished_at
+    from :SCHEMA.job as j
+    where j.id = result.id
+    union all
+    select a.state, a.result, a.attempt, a.finished_at
+    from :SCHEMA.archive as a
+    where a.id = result.id
+  ) as f;
+
+  if attempt > 0 then
+    select
+      jsonb_agg(
+        jsonb_build_object('attempt', e.attempt, 'failed_at', e.failed_at, 'message', e.message) || coalesce(e.detail, '{}')
+        order by e.attempt, e.failed_at
+      )
+    into errors
+    from :SCHEMA.attempt_error as e
+    where e.job_id = result.id;
+  end if;
+  if state is distinct from 'succeeded' then
+    error := errors -> -1 ->> 'message';
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.result(bigint) is
+'What became of a job, or is becoming of it; all null where there is no such job (any more).
+  state         its state now: succeeded, failed, cancelled, expired, or one of a live job
+  result        what the task returned; of a cancelled job by whom
+  error         why the last attempt failed, unless the job succeeded
+  attempt       attempts started
+  errors        all failed attempts in their order, as an array of {"attempt", "failed_at", "message", …}
+  finished_at   when it ended';
+--! EndIncluded control/result.sql
+--! Included control/await_v1.sql
+-- An end that commits while this call is under way may neither be seen by it nor see that it is awaited: who waits asks
+-- again soon after the first time.
+create function :SCHEMA.await_v1(ids bigint[])
+  returns table (id bigint, state text, result jsonb, error text, attempt integer, errors jsonb, finished_at timestamptz)
+  language plpgsql
+  volatile
+  security definer
+  rows 10
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+begin
+  insert into :SCHEMA.awaited (job_id, until)
+  select distinct g.id, clock_timestamp() + interval '1 minute'
+  from unnest(ids) as g (id)
+  where (select j.id from :SCHEMA.job as j where j.id = g.id) is not null
+  order by g.id
+  on conflict (job_id) do update
+  set until = excluded.until;
+
+  return query
+  select g.id, r.*
+  from unnest(ids) as g (id)
+  cross join lateral :SCHEMA.result(g.id) as r
+  where r.state is null
+     or r.state in ('succeeded', 'failed', 'cancelled', 'expired');
+end;
+$$;
+
+comment on function :SCHEMA.await_v1(bigint[]) is
+'For who waits for jobs: of those that have ended, or are gone (state null), what result() says; of the others each end is notified as {"ended": id}, for a minute.
+Listen first, then call it, once more a moment later, and then every few seconds while anything is awaited.';
+--! EndIncluded control/await_v1.sql
 --! Included control/purge.sql
 -- The archive is looked at twice: retry() moves a job out of it and an attempt that ends moves one into it. Either
 -- may be under way in a transaction for which these deletes wait.
@@ -5544,6 +5681,9 @@ begin
   delete from :SCHEMA.archive
   where id = purge.id;
   purged := purged or found;
+  perform :SCHEMA.tell_ended(array[purge.id]);
+  delete from :SCHEMA.awaited
+  where job_id = purge.id;
   delete from :SCHEMA.cancel_request
   where job_id = purge.id;
   delete from :SCHEMA.attempt_error
@@ -8207,7 +8347,7 @@ begin atomic
       when 'enqueue' then p.proname in ('enqueue', 'enqueue_many', 'publish')
       when 'work' then p.proname in ('enqueue', 'enqueue_many', 'publish', 'channel', 'installation', 'tick', 'maintain')
         or p.proname ~ '_v[0-9]+$'
-      when 'view' then p.proname in ('channel', 'installation', 'doctor') or p.proname ~ '^cron_' or p.provolatile = 'i'
+      when 'view' then p.proname in ('channel', 'installation', 'doctor', 'result', 'await_v1') or p.proname ~ '^cron_' or p.provolatile = 'i'
       else level = 'admin'
     end;
 end;
@@ -8403,7 +8543,7 @@ comment on function :SCHEMA.grant_access(text, text) is
 'Gives an existing role a level of access to this installation, for it and its members, now and after every upgrade. A role may have several.
   enqueue  adds jobs, and cannot read them: enqueue, enqueue_many, publish, INSERT and COPY into job
   work     what a worker needs: the worker protocol, and enqueue
-  view     reads every table and view, and changes nothing
+  view     reads every table and view, waits for results, and changes nothing
   admin    everything that the owner may do here. It may store SQL that runs with the rights of the owner and of
            workers, so give it only to whom you would give those.
 revoke_access() takes it back.';

@@ -3,6 +3,8 @@ import { type Duration, toInterval } from "../tasks/duration.ts";
 import { toJson } from "../tasks/json.ts";
 import { checkOptions } from "../tasks/options.ts";
 import type { Queryable } from "./queryable.ts";
+import type { ResultOptions } from "./results.ts";
+import type { Stored } from "./stored.ts";
 
 /** Options of one job. What is left out is as its task says. */
 export interface JobOptions {
@@ -34,11 +36,22 @@ export interface EnqueueOptions extends JobOptions {
   readonly client?: Queryable;
 }
 
-/** A job that was enqueued. */
-export interface JobHandle {
+/** A job that was enqueued, or the one that had its unique key already. */
+export interface Enqueued {
   readonly id: number;
   /** False where a live job had the unique key already; `id` is that job's. */
   readonly created: boolean;
+}
+
+/** A job that was enqueued, and the way to its result. */
+export interface JobHandle<Result = unknown> extends Enqueued {
+  /**
+   * Waits for the job's end and gives what its task returned, as it comes back from JSON. Not before the transaction that
+   * enqueued it has committed: until then there is no such job for anybody else.
+   *
+   * @throws JobError where the job ends otherwise than by success or there is no such job; TimeoutError; the signal's reason.
+   */
+  result(options?: ResultOptions): Promise<Stored<Result>>;
 }
 
 const OPTIONS = [
@@ -98,7 +111,7 @@ function storable(value: unknown, what: string): string {
 }
 
 /** Adds jobs, each as JSON, with one call of enqueue_many. */
-export async function enqueueJobs(client: Queryable, schema: string, jobs: readonly string[]): Promise<JobHandle[]> {
+export async function enqueueJobs(client: Queryable, schema: string, jobs: readonly string[]): Promise<Enqueued[]> {
   const { rows } = await client.query(`select id, created from ${schema}.enqueue_many($1::jsonb)`, [
     `[${jobs.join(",")}]`,
   ]);

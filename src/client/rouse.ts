@@ -4,7 +4,7 @@ import { createLogger, type Logger, neverThrowing } from "../log.ts";
 import { commandTask } from "../schedules/command-task.ts";
 import { checkSchedules, declareSchedules } from "../schedules/declare.ts";
 import type { Schedule } from "../schedules/define-schedule.ts";
-import type { AnyTask, InputOf } from "../tasks/define-task.ts";
+import type { AnyTask, InputOf, ResultOf } from "../tasks/define-task.ts";
 import { checkOptions } from "../tasks/options.ts";
 import { checkInput } from "../tasks/payload.ts";
 import { TaskRegistry } from "../tasks/registry.ts";
@@ -16,9 +16,10 @@ import type { Worker, WorkerOptions } from "../worker/worker.ts";
 import { WorkerProcess } from "../worker/worker-process.ts";
 import { type Address, addressesOf } from "./addresses.ts";
 import { type ControlOptions, control, type JobIds, type RescheduleOptions, reschedule } from "./control.ts";
-import { type EnqueueOptions, enqueueJobs, type JobHandle, jobJson } from "./enqueue.ts";
+import { type Enqueued, type EnqueueOptions, enqueueJobs, type JobHandle, jobJson } from "./enqueue.ts";
 import { quoteIdentifier } from "./identifier.ts";
 import { primaryClient } from "./primary.ts";
+import { type ResultOptions, Results } from "./results.ts";
 import { sourceOf } from "./source.ts";
 
 export interface RouseOptions {
@@ -66,6 +67,8 @@ export type ManyJob<T extends AnyTask | string = AnyTask | string> = Omit<Enqueu
   readonly task: T;
 } & (T extends AnyTask ? PayloadProperty<InputOf<T>> : { readonly payload?: unknown });
 
+type HandleOf<T> = JobHandle<T extends AnyTask ? ResultOf<T> : unknown>;
+
 /** The payload may be left out where the task takes none. */
 type PayloadProperty<Input> =
   TakesNone<Input> extends true
@@ -95,8 +98,11 @@ export interface Rouse extends AsyncDisposable {
    *   the type of a task is imported.
    * @throws PayloadError where the payload does not fit the task's schema; nothing was enqueued then.
    */
-  enqueue<T extends AnyTask>(task: T, ...rest: EnqueueArguments<InputOf<T>>): Promise<JobHandle>;
-  enqueue<T extends AnyTask = AnyTask>(task: T["name"], ...rest: EnqueueArguments<InputOf<T>>): Promise<JobHandle>;
+  enqueue<T extends AnyTask>(task: T, ...rest: EnqueueArguments<InputOf<T>>): Promise<JobHandle<ResultOf<T>>>;
+  enqueue<T extends AnyTask = AnyTask>(
+    task: T["name"],
+    ...rest: EnqueueArguments<InputOf<T>>
+  ): Promise<JobHandle<ResultOf<T>>>;
   /**
    * Adds many jobs, of any tasks, in one statement; handles come in the order of the jobs.
    *
@@ -105,7 +111,13 @@ export interface Rouse extends AsyncDisposable {
   enqueueMany<const Tasks extends readonly (AnyTask | string)[]>(
     jobs: { readonly [Index in keyof Tasks]: ManyJob<Tasks[Index]> },
     options?: Pick<EnqueueOptions, "client">,
-  ): Promise<JobHandle[]>;
+  ): Promise<{ -readonly [Index in keyof Tasks]: HandleOf<Tasks[Index]> }>;
+  /**
+   * Waits for the end of a job, as `result` of a handle does, for a process that only knows its id.
+   *
+   * @throws JobError where the job ends otherwise than by success or there is no such job; TimeoutError; the signal's reason.
+   */
+  result(id: number, options?: ResultOptions): Promise<unknown>;
   /**
    * Ends jobs as cancelled: those that wait at once, those that run when their handlers have ended, whose signals abort.
    *
@@ -165,6 +177,7 @@ class RouseClient implements Rouse {
   readonly #source: string;
   readonly #log: Logger;
   readonly #workers = new Set<Worker>();
+  readonly #results: Results;
   readonly #onIdleError = (error: Error) => this.#log.debug("an idle connection was lost", { error: error.message });
   #closed: Promise<void> | undefined;
 
@@ -189,20 +202,32 @@ class RouseClient implements Rouse {
         : addresses.length > 0
           ? addresses
           : [connectionLike(this.#pool)];
+    this.#results = new Results(this.#pool, this.#schema, this.#direct, this.#log);
     // An idle connection that breaks is replaced when next needed; without a listener it would end the process.
     this.#pool.on("error", this.#onIdleError);
   }
 
-  async enqueue(task: AnyTask | string, payload?: unknown, options: EnqueueOptions = {}): Promise<JobHandle> {
+  // biome-ignore lint/suspicious/noExplicitAny: the result's type is the interface's, by the task
+  async enqueue(task: AnyTask | string, payload?: unknown, options: EnqueueOptions = {}): Promise<JobHandle<any>> {
     const job = await this.#job(task, payload, options);
-    const [handle] = await enqueueJobs(options.client ?? this.#pool, this.#schema, [job]);
-    return handle!;
+    const [enqueued] = await enqueueJobs(options.client ?? this.#pool, this.#schema, [job]);
+    return this.#handle(enqueued!);
   }
 
-  async enqueueMany(jobs: readonly ManyJob[], options: Pick<EnqueueOptions, "client"> = {}): Promise<JobHandle[]> {
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  async enqueueMany(jobs: readonly ManyJob[], options: Pick<EnqueueOptions, "client"> = {}): Promise<any> {
     if (jobs.length === 0) return [];
     const ready = jobs.map(({ task, payload, ...jobOptions }) => this.#job(task, payload, jobOptions));
-    return enqueueJobs(options.client ?? this.#pool, this.#schema, await Promise.all(ready));
+    const enqueued = await enqueueJobs(options.client ?? this.#pool, this.#schema, await Promise.all(ready));
+    return enqueued.map((job) => this.#handle(job));
+  }
+
+  result(id: number, options?: ResultOptions): Promise<unknown> {
+    return this.#results.wait(id, options);
+  }
+
+  #handle({ id, created }: Enqueued): JobHandle {
+    return { id, created, result: (options) => this.#results.wait(id, options) };
   }
 
   /** A job as JSON. */
@@ -260,7 +285,7 @@ class RouseClient implements Rouse {
 
   close(): Promise<void> {
     this.#closed ??= (async () => {
-      await Promise.all([...this.#workers].map((worker) => worker.stop()));
+      await Promise.all([...[...this.#workers].map((worker) => worker.stop()), this.#results.close()]);
       // An ended pool still tells of connections that break while they close, so its listener stays.
       if (this.#ownsPool) await this.#pool.end();
       else this.#pool.off("error", this.#onIdleError);

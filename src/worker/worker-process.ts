@@ -261,6 +261,7 @@ export class WorkerProcess implements Worker {
       this.#hearing.heard();
       return;
     }
+    if (hint.ended !== undefined) return;
     if (hint.cancel !== undefined) {
       if (hint.cancel === this.#id) void this.#lookForCancels();
       return;

@@ -21,7 +21,9 @@ const MAY_EXECUTE: Readonly<Record<Level, (routine: Routine) => boolean>> = {
   enqueue: ({ name }) => ENQUEUE.includes(name),
   work: ({ name }) => [...ENQUEUE, "channel", "installation", "tick", "maintain"].includes(name) || /_v\d+$/.test(name),
   view: ({ name, volatility }) =>
-    ["channel", "installation", "doctor"].includes(name) || /^cron_/.test(name) || volatility === "i",
+    ["channel", "installation", "doctor", "result", "await_v1"].includes(name) ||
+    /^cron_/.test(name) ||
+    volatility === "i",
   admin: () => true,
 };
 

@@ -123,6 +123,8 @@ test("search_path: a viewer's shadows are not called", async () => {
   await value(client, "select rouse.cron_next($1, $2)", ["0 0 * * *", new Date()]);
   await value(client, "select rouse.cron_upcoming($1)", ["0 0 * * *"]);
   await client.query("select * from rouse.doctor()");
+  await client.query("select * from rouse.await_v1($1)", [[1]]);
+  await client.query("select * from rouse.result($1)", [1]);
 });
 
 test("search_path: an admin's shadows are not called", async () => {

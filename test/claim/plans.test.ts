@@ -36,6 +36,8 @@ const calls: [title: string, sql: () => string][] = [
   ["reschedule", () => "select rouse.reschedule(41, delay => '1 hour')"],
   ["retry of a waiting job", () => "select rouse.retry(41)"],
   ["retry of a failed job", () => "select rouse.retry(42)"],
+  ["result", () => "select rouse.result(1), rouse.result(42)"],
+  ["await_v1", () => "select * from rouse.await_v1('{1,2,42}')"],
   ["purge", () => "select rouse.purge(1)"],
   ["enqueue", () => `select rouse.enqueue('noop', unique_key => '${free}')`],
   ["enqueue, key taken", () => `select rouse.enqueue('noop', unique_key => '${taken}')`],
