@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TcpProxy } from "../support/tcp-proxy.ts";
@@ -52,7 +53,9 @@ export class Post {
     child.on("exit", (code, signal) => {
       this.#child = undefined;
       this.#fleet.deaths.push({ process: name, at: now() });
-      if (this.#expected && (code === 0 || signal === "SIGKILL")) return;
+      // One that has only begun to load dies of SIGTERM as any process does.
+      const wasLoading = signal === "SIGTERM" && !existsSync(`${settings.file}.journal`);
+      if (this.#expected && (code === 0 || signal === "SIGKILL" || wasLoading)) return;
       this.#fleet.troubles.push(`worker ${name} ended by itself with ${signal ?? code}: ${errors.slice(-2_000)}`);
       this.spawn();
     });

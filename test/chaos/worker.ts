@@ -12,6 +12,8 @@ export interface WorkerSettings {
   readonly file: string;
 }
 
+let stop = (): void => process.exit(0);
+process.on("SIGTERM", () => stop());
 const { url, name, file } = JSON.parse(process.argv[2]!) as WorkerSettings;
 const journal = openSync(`${file}.journal`, "a");
 const logFile = openSync(`${file}.log`, "a");
@@ -82,10 +84,10 @@ const tasks = [
 const log = createLogger({ format: "text", write: (line) => writeSync(logFile, `${Math.round(now())} ${line}\n`) });
 const rouse = createRouse({ connectionString: url, tasks, log });
 let stopping = false;
-process.on("SIGTERM", () => {
+stop = () => {
   stopping = true;
   void rouse.close().then(() => process.exit(0));
-});
+};
 
 // A worker does not start without its database; whoever runs it tries again, here as anywhere.
 while (!stopping) {

@@ -1,0 +1,321 @@
+/** Calls of the engine by several clients, each done to the model too. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type pg from "pg";
+import { rows, value } from "../support/engine.ts";
+import type { End, Held, QueueModel } from "./queue-model.ts";
+
+/** What calls are made on. */
+export interface Real {
+  readonly pool: pg.Pool;
+  /** Of a client that holds rows locked in a transaction that it leaves open. */
+  readonly locker: pg.Client;
+  /** Start of the sequence, by the server's clock: hours count from here. */
+  readonly start: number;
+}
+
+interface Client {
+  readonly model: QueueModel;
+  readonly real: Real;
+}
+
+/** Gives false where the call makes no sense now and was left out. */
+type Call = (client: Client) => Promise<unknown>;
+
+const HOUR_MS = 3_600_000;
+/** Due times are whole hours from the start, and the clock that a call is given half an hour later: none is both past and to come. */
+const dueAt = ({ start }: Real, hours: number) => start + hours * HOUR_MS;
+const clockAt = ({ start }: Real, hours: number) => start + (hours + 0.5) * HOUR_MS;
+const timestamp = (ms: number) => new Date(ms).toISOString();
+
+function nth<T>(items: Iterable<T>, n: number): T | undefined {
+  const all = [...items];
+  return all[n % all.length];
+}
+
+const enqueue =
+  (queue: string, priority: number, hours: number, maxAttempts: number, key: string | null): Call =>
+  async ({ model, real }) => {
+    const uniqueKey = key ?? undefined;
+    const due = hours === 0 ? undefined : dueAt(real, hours);
+    const job = { task: "any", queue, priority, max_attempts: maxAttempts, unique_key: uniqueKey };
+    const [answer] = await rows<{ id: string; created: boolean }>(real.pool, "select * from rouse.enqueue_many($1)", [
+      JSON.stringify([{ ...job, run_at: due && timestamp(due) }]),
+    ]);
+    const id = Number(answer!.id);
+    const holder = model.holderOf(uniqueKey);
+    assert.deepEqual([answer!.created, id], [holder === undefined, holder?.id ?? id]);
+    if (holder !== undefined) return;
+    model.add({ id, queue, priority, maxAttempts, uniqueKey, runAt: due ?? Date.now() }, clockAt(real, 0));
+  };
+
+const claim =
+  (n: number, queues: string[] | null, most: number, hours: number): Call =>
+  async ({ model, real }) => {
+    const worker = nth(model.workers.keys(), n);
+    if (worker === undefined) return false;
+    const asOf = clockAt(real, hours);
+    const claimed = await rows<{ id: string; lease: string }>(
+      real.pool,
+      "select id, lease from rouse.claim_v1($1, $2, null, $3, $4)",
+      [worker, queues, most, timestamp(asOf)],
+    );
+    take(model, claimed, worker, queues, most, asOf);
+  };
+
+function take(
+  model: QueueModel,
+  claimed: readonly { id: string; lease: string }[],
+  worker: number,
+  queues: string[] | null,
+  most: number,
+  asOf: number,
+): void {
+  if (most > 0) model.promote(asOf);
+  assert.deepEqual(
+    claimed.map(({ id }) => Number(id)),
+    model.next(most, queues),
+  );
+  for (const { id, lease } of claimed) {
+    assert.ok(!model.held.some((held) => held.id === Number(id) && held.lease === lease), "a lease was given twice");
+    model.claimed(Number(id), worker, lease);
+  }
+}
+
+interface EndDraw {
+  readonly attempt: number;
+  readonly kind: End["kind"];
+  readonly retry: boolean;
+  readonly hours: number;
+}
+
+/** The last attempts that were handed out come first. */
+function drawn(
+  { model, real }: Client,
+  { attempt, kind, retry, hours }: EndDraw,
+): { held: Held; end: End } | undefined {
+  const held = nth(model.held.toReversed(), attempt);
+  if (held === undefined) return undefined;
+  return { held, end: kind === "fail" ? { kind, retry, retryAt: dueAt(real, hours) } : { kind } };
+}
+
+/** By the functions for one attempt, as a worker in another language does. */
+const finish =
+  (draw: EndDraw): Call =>
+  async (client) => {
+    const { model, real } = client;
+    const { held, end } = drawn(client, draw) ?? {};
+    if (held === undefined || end === undefined) return false;
+    // It would wait for the row, as the caller wants it to.
+    if (end.kind === "complete" && model.locked.has(held.id)) return false;
+    const [call, ...more] =
+      end.kind === "complete"
+        ? ["complete_v1($1, $2)"]
+        : end.kind === "release"
+          ? ["release_v1($1, $2, false)"]
+          : ["fail_v1($1, $2, '\"why\"', $3, $4, false)", end.retry, timestamp(end.retryAt)];
+    const answer = await value(real.pool, `select rouse.${call}`, [held.id, held.lease, ...more]);
+    assert.equal(answer, model.end(held, end, clockAt(real, 0)));
+  };
+
+/** As Rouse's own worker does: ends of attempts go in, each named once, and jobs come out. */
+const exchange =
+  (n: number, draws: readonly EndDraw[], queues: string[] | null, most: number, hours: number): Call =>
+  async (client) => {
+    const { model, real } = client;
+    const worker = nth(model.workers.keys(), n);
+    if (worker === undefined) return false;
+    const ends = new Map(
+      draws.flatMap((draw) => drawn(client, draw) ?? []).map((end) => [end.held.lease + end.held.id, end]),
+    );
+    const of = <Kind extends End["kind"]>(kind: Kind) =>
+      [...ends.values()].flatMap(({ held, end }) =>
+        end.kind === kind ? [{ held, end: end as Extract<End, { kind: Kind }> }] : [],
+      );
+    const asOf = clockAt(real, hours);
+    const answer = await rows<{ outcome: string; id: string; lease: string }>(
+      real.pool,
+      "select outcome, id, lease from rouse.exchange_v1($1, $2, null, $3, $4, $5, '{}', $6, $7, $8)",
+      [
+        worker,
+        queues,
+        most,
+        of("complete").map(({ held }) => held.id),
+        of("complete").map(({ held }) => held.lease),
+        JSON.stringify(
+          of("fail").map(({ held, end: { retry, retryAt } }) => ({
+            ...held,
+            error: "why",
+            retry,
+            retry_at: timestamp(retryAt),
+          })),
+        ),
+        JSON.stringify(of("release").map(({ held }) => held)),
+        timestamp(asOf),
+      ],
+    );
+    const expected = [...of("complete"), ...byId(of("fail")), ...byId(of("release"))].map(({ held, end }) => ({
+      id: held.id,
+      outcome: model.end(held, end, clockAt(real, 0)),
+      told: end.kind !== "complete",
+    }));
+    const told = answer.filter(({ outcome }) => !["claimed", "sleep", "look_again"].includes(outcome));
+    const plain = (ends: { id: number; outcome: string }[]) => ends.map(({ id, outcome }) => `${id} ${outcome}`).sort();
+    assert.deepEqual(
+      plain(told.map(({ id, outcome }) => ({ id: Number(id), outcome }))),
+      // Of completed attempts only those are told that were not.
+      plain(expected.filter(({ outcome, told }) => told || outcome === "stale" || outcome === "busy")),
+    );
+    take(
+      model,
+      answer.filter(({ outcome }) => outcome === "claimed"),
+      worker,
+      queues,
+      most,
+      asOf,
+    );
+  };
+
+const byId = <T extends { held: Held }>(ends: T[]): T[] => ends.sort((a, b) => a.held.id - b.held.id);
+
+/** A call that takes the id of any job there ever was and says whether it did something. */
+const control =
+  (name: "cancel" | "retry" | "purge", n: number): Call =>
+  async ({ model, real }) => {
+    const id = nth(model.ids, n);
+    if (id === undefined || model.locked.has(id)) return false;
+    const answer = await value(real.pool, `select rouse.${name}($1)`, [id]);
+    assert.equal(answer, name === "retry" ? model.retry(id, Date.now()) : model[name](id));
+  };
+
+const pause =
+  (queue: string, paused: boolean): Call =>
+  async ({ model, real }) => {
+    await real.pool.query(`select rouse.${paused ? "pause" : "resume"}($1)`, [queue]);
+    if (paused) model.paused.add(queue);
+    else model.paused.delete(queue);
+  };
+
+const promote =
+  (hours: number): Call =>
+  async ({ model, real }) => {
+    await real.pool.query("select rouse.promote($1)", [timestamp(clockAt(real, hours))]);
+    model.promote(clockAt(real, hours));
+  };
+
+const register: Call = async ({ model, real }) => {
+  model.workers.set(await value<number>(real.pool, "select rouse.register_v1('worker')"), 0);
+};
+
+const beat =
+  (n: number): Call =>
+  async ({ model, real }) => {
+    const worker = nth(model.workers.keys(), n);
+    if (worker === undefined) return false;
+    assert.equal(await value(real.pool, "select known from rouse.beat_v1($1)", [worker]), true);
+    model.workers.set(worker, model.workers.get(worker)! + 1);
+  };
+
+/** Suspected with the count of beats as it is, a worker is dead; with an older one it has beaten since. */
+const sweep =
+  (n: number, older: boolean): Call =>
+  async ({ model, real }) => {
+    const id = nth(model.workers.keys(), n);
+    if (id === undefined) return false;
+    const beats = model.workers.get(id)! - (older ? 1 : 0);
+    const handedOver = await value(real.pool, "select rouse.sweep($1)", [JSON.stringify([{ id, beats }])]);
+    assert.equal(handedOver, older ? 0 : model.lose(id, Date.now()));
+  };
+
+const deregister =
+  (n: number): Call =>
+  async ({ model, real }) => {
+    const worker = nth(model.workers.keys(), n);
+    if (worker === undefined || model.runningOf(worker).some(({ id }) => model.locked.has(id))) return false;
+    await real.pool.query("select rouse.deregister_v1($1)", [worker]);
+    for (const { id, lease } of model.runningOf(worker))
+      model.end({ id, lease: lease! }, { kind: "release" }, clockAt(real, 0));
+    model.workers.delete(worker);
+  };
+
+const lock =
+  (n: number): Call =>
+  async ({ model, real }) => {
+    const id = nth(model.live.keys(), n);
+    if (id === undefined) return false;
+    await real.locker.query("select from rouse.job where id = $1 for update", [id]);
+    model.locked.add(id);
+  };
+
+const unlock: Call = async ({ model, real }) => {
+  await real.locker.query("rollback; begin");
+  model.locked.clear();
+};
+
+const index = fc.nat({ max: 30 });
+const hours = fc.integer({ min: 0, max: 3 });
+const queue = fc.constantFrom("a", "b");
+const queues = fc.constantFrom<string[] | null>(null, ["a"], ["b"]);
+const most = fc.integer({ min: 1, max: 4 });
+const endDraw: fc.Arbitrary<EndDraw> = fc.record({
+  attempt: fc.oneof(fc.nat({ max: 3 }), index),
+  kind: fc.constantFrom("complete", "fail", "release"),
+  retry: fc.boolean(),
+  hours: fc.integer({ min: -1, max: 3 }),
+});
+
+/** Any call, named with its arguments; `after` looks whether model and engine agree. */
+export function anyCall(
+  after: (model: QueueModel, real: Real) => Promise<void>,
+): fc.Arbitrary<fc.AsyncCommand<QueueModel, Real>>[] {
+  const named = <Args extends unknown[]>(
+    name: string,
+    call: (...args: Args) => Call,
+    ...args: { [I in keyof Args]: fc.Arbitrary<Args[I]> }
+  ) =>
+    fc
+      .tuple(...args)
+      .map((drawn) =>
+        command(`${name}(${drawn.map((arg) => JSON.stringify(arg)).join(", ")})`, call(...(drawn as Args))),
+      );
+  const command = (name: string, call: Call): fc.AsyncCommand<QueueModel, Real> => ({
+    check: () => true,
+    run: async (model, real) => {
+      if ((await call({ model, real })) !== false) await after(model, real);
+    },
+    toString: () => name,
+  });
+  const priority = fc.integer({ min: -1, max: 1 });
+  const add = named(
+    "enqueue",
+    enqueue,
+    queue,
+    priority,
+    fc.integer({ min: -1, max: 3 }),
+    fc.integer({ min: 1, max: 3 }),
+    fc.constantFrom(null, null, "x", "y"),
+  );
+  const take = named("claim", claim, index, queues, most, hours);
+  const swap = named(
+    "exchange",
+    exchange,
+    index,
+    fc.array(endDraw, { maxLength: 4 }),
+    queues,
+    fc.nat({ max: 4 }),
+    hours,
+  );
+  const end = named("finish", finish, endDraw);
+  return [
+    ...[add, add, add, take, take, swap, swap, end, end],
+    named("control", control, fc.constantFrom("cancel", "retry", "purge"), index),
+    named("pause", pause, queue, fc.boolean()),
+    named("promote", promote, hours),
+    named("register", () => register),
+    named("beat", beat, index),
+    named("sweep", sweep, index, fc.boolean()),
+    named("deregister", deregister, index),
+    named("lock", lock, index),
+    named("unlock", () => unlock),
+  ];
+}
