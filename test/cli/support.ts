@@ -49,6 +49,8 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Standard input. */
   readonly input?: string;
+  /** With a channel to this process, as `--watch` has to its worker. */
+  readonly ipc?: boolean;
 }
 
 /** A `rouse` that runs. */
@@ -58,11 +60,11 @@ export class Running {
   stdout = "";
   stderr = "";
 
-  constructor(args: readonly string[], { folder = tmpdir(), environment = {}, input }: RunOptions) {
+  constructor(args: readonly string[], { folder = tmpdir(), environment = {}, input, ipc = false }: RunOptions) {
     this.process = spawn(process.execPath, ["--import", tsx, main, ...args], {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
-      stdio: ["pipe", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe", ipc ? "ipc" : "ignore"],
     });
     this.process.stdin!.on("error", () => {});
     this.process.stdin!.end(input);
@@ -99,11 +101,31 @@ export class Running {
 }
 
 const started = new Set<ChildProcess>();
+const detached = new Set<number>();
 const folders: string[] = [];
-after(async () => {
+const killAll = () => {
   for (const child of started) child.kill("SIGKILL");
+  for (const pid of detached) if (isRunning(pid)) process.kill(pid, "SIGKILL");
+};
+// Where a limit of time ends this process there is no after hook.
+process.on("exit", killAll);
+after(async () => {
+  killAll();
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 });
+
+/** Kills a process that outlives the `rouse` which started it, after the file's tests at the latest. */
+export function endAfterTests(pid: number): void {
+  detached.add(pid);
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 /** Starts `rouse`, which is killed after the file's tests at the latest. */
 export function startRouse(args: readonly string[], options: RunOptions = {}): Running {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { test } from "node:test";
+import { watchWorker } from "../../src/cli/worker/watch-worker.ts";
 import { testDatabase } from "../support/database.ts";
 import { until } from "../support/until.ts";
-import { project, type Running, startRouse, write } from "./support.ts";
+import { endAfterTests, isRunning, project, type Running, startRouse, write } from "./support.ts";
 
 const database = testDatabase();
 
@@ -103,8 +105,37 @@ test("the worker ends with the process that watches it, kill -9 included", async
   const folder = await project({ "tasks.ts": says("x"), ...word("one") });
   const worker = watch(folder);
   await worker.says("worker started");
+  const [row] = await database.query<{ pid: number }>("select pid from rouse.worker");
+  endAfterTests(row!.pid);
   worker.kill("SIGKILL");
-  await until(async () => (await database.query("select from rouse.workers")).length === 0, {
-    message: "the worker has signed off",
+  await until(() => !isRunning(row!.pid), { message: "the worker has ended", timeout: 40_000 });
+  assert.deepEqual(await database.query("select from rouse.workers"), []);
+});
+
+test("a signal that comes just as the worker has ended is heeded", async () => {
+  const folder = await project({ "fails.js": "process.exit(3);\n" });
+  const [, script] = process.argv;
+  process.argv[1] = `${folder}/fails.js`;
+  try {
+    const signal = (message: string) => {
+      if (message.includes("waiting for a change")) process.emit("SIGTERM", "SIGTERM");
+    };
+    const log = { debug() {}, info() {}, warn: signal, error() {} };
+    assert.equal(await watchWorker({ args: [], environment: process.env, patterns: undefined, folder, log }), 3);
+  } finally {
+    process.argv[1] = script!;
+  }
+});
+
+test("a worker whose watcher is gone before it has loaded ends", async () => {
+  const folder = await project({ "tasks.ts": says("x"), ...word("one") });
+  const worker = startRouse(["worker"], {
+    folder,
+    environment: { DATABASE_URL: database.url, ROUSE_WATCHED: "1" },
+    ipc: true,
   });
+  worker.process.disconnect();
+  // The event "close" does not come where it was us who disconnected.
+  const [code] = await once(worker.process, "exit");
+  assert.equal(code, 0, worker.stderr);
 });

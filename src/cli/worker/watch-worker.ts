@@ -55,15 +55,14 @@ class WorkerWatcher {
         this.#restart = false;
         this.#failed = false;
         await this.#observe();
+        if (this.#stopping) return 0;
         const code = await this.#runChild();
-        if (this.#stopping) return code;
-        if (this.#restart) continue;
-        this.#failed = true;
-        this.#options.log.warn(`the worker has ended with code ${code}; waiting for a change`);
-        await this.#observe();
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+        if (!this.#stopping && !this.#restart) {
+          this.#failed = true;
+          this.#options.log.warn(`the worker has ended with code ${code}; waiting for a change`);
+          await this.#observe();
+          await this.#reasonToGoOn();
+        }
         if (this.#stopping) return code;
       }
     } finally {
@@ -89,6 +88,15 @@ class WorkerWatcher {
     const [code] = await once(child, "exit");
     this.#child = undefined;
     return code ?? 1;
+  }
+
+  /** Resolves when a file has changed or a signal has come, which may have been at any time since the child ended. */
+  async #reasonToGoOn(): Promise<void> {
+    while (!this.#stopping && !this.#restart) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
   }
 
   async #observe(): Promise<void> {

@@ -12,10 +12,14 @@ export interface Report {
 const isWatched = process.env[WATCHED] !== undefined && process.send !== undefined;
 
 export function reportFiles(files: readonly string[]): void {
-  if (isWatched) process.send!({ files } satisfies Report);
+  // A watcher that is gone no longer cares.
+  if (isWatched && process.connected) process.send!({ files } satisfies Report, () => {});
 }
 
 /** Calls back when the watching process lets this one go, for a restart, or is gone, however it ended. */
 export function whenWatcherEnds(callback: () => void): void {
-  if (isWatched) process.on("disconnect", callback);
+  if (!isWatched) return;
+  if (process.connected) process.on("disconnect", callback);
+  // It may have done so while this process was loading.
+  else callback();
 }
