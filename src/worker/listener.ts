@@ -13,8 +13,8 @@ export interface ListenerOptions {
   readonly onHint: (hint: Readonly<Record<string, unknown>>) => void;
 }
 
-/** Time that connecting may take. */
-const CONNECT_TIMEOUT_MS = 10_000;
+/** Time that connecting may take, and then the answer to LISTEN. */
+const ANSWER_TIMEOUT_MS = 10_000;
 
 /**
  * Listens to the channel, over however many connections that takes. Each pg-listen subscriber serves for the life of one
@@ -82,7 +82,12 @@ export class Listener {
 
   #createSubscriber(address: pg.ClientConfig): pgListen.Subscriber {
     const subscriber = pgListen.default(
-      { ...address, application_name: "rouse listener", connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
+      {
+        ...address,
+        application_name: "rouse listener",
+        connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
+        query_timeout: ANSWER_TIMEOUT_MS,
+      },
       // A lost connection ends the subscriber at once (no retry of its own); a payload that is not JSON is nobody's.
       { retryLimit: 1, paranoidChecking: false, parse: parseHint },
     );

@@ -33,6 +33,8 @@ export interface WorkerParts {
 const ABORTED_GRACE_MS = 1_000;
 /** Least time to tell the database of what has finished, when the grace is used up. */
 const LEAST_FLUSH_MS = 5_000;
+/** How long a stopping worker waits for an answer of the database to anything else, which may wait for a lock or be gone. */
+const ANSWER_MS = 5_000;
 /** Jobs held for longer than this, less some for the way, are those that a beat calls long held. */
 const LONG_HELD_MS = 8_000;
 /** Between two rounds of housekeeping in the database, varied by half. */
@@ -151,7 +153,7 @@ export class WorkerProcess implements Worker {
     log.info("worker started", { worker: this.name, concurrency: this.#concurrency, tasks: tasks.tasks.length });
   }
 
-  /** Between the steps of starting: whether it was stopped meanwhile. */
+  /** Between the steps of starting, at first or again. @throws where it was stopped meanwhile. */
   #goOn(): void {
     if (this.#stopping !== undefined) throw new StoppedError("the worker was stopped while it started");
   }
@@ -166,7 +168,10 @@ export class WorkerProcess implements Worker {
     const deadline = performance.now() + this.#graceMs;
     if (!this.#started) {
       await this.#heartbeat?.stop();
-      await this.#starting?.catch(() => {});
+      await within(
+        ANSWER_MS,
+        this.#starting?.catch(() => {}),
+      );
     }
     this.#feed.stopClaiming();
     this.#executor.stop();
@@ -184,11 +189,11 @@ export class WorkerProcess implements Worker {
     this.#feed.close();
     this.#hearing.close();
     await this.#listener.close();
-    await this.#registering;
+    await within(ANSWER_MS, this.#registering);
     if (this.#id !== 0) {
       // Where the database is gone, others will find this worker dead.
       const deregistered = pool.query(`select ${schema}.deregister_v1($1)`, [this.#id]).catch(() => {});
-      await within(5_000, deregistered);
+      await within(ANSWER_MS, deregistered);
     }
     await this.#heartbeat?.stop();
     if (this.#started) log.info("worker stopped", { worker: this.name });
@@ -205,6 +210,7 @@ export class WorkerProcess implements Worker {
       JSON.stringify(tasks.tasks.map(({ declaration }) => declaration)),
     ]);
     await pool.query(`select ${schema}.declare_topics_v1($1)`, [JSON.stringify(tasks.topics())]);
+    this.#goOn();
     const { rows } = await pool.query(
       `select ${schema}.register_v1($1, $2, $3, $4, $5, $6, $7) as id, ${schema}.channel() as channel`,
       [this.name, hostname(), process.pid, VERSION, options.queues ?? null, this.#taskNames, this.#concurrency],
@@ -335,7 +341,7 @@ function checkQueues(queues: readonly string[] | undefined): void {
   }
 }
 
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
+async function within(ms: number, work: Promise<unknown> | undefined): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);

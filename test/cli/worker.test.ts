@@ -110,6 +110,30 @@ test("A12: an idle worker stops at once", async () => {
   assert.equal(code, 0);
 });
 
+test("A12: a worker that waits for a lock as it starts stops all the same", async () => {
+  const client = await database.connect();
+  await client.query("begin");
+  await client.query("lock table rouse.task");
+  const worker = start();
+  await until(
+    async () =>
+      (
+        await database.query(
+          "select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())",
+        )
+      ).length > 0,
+    {
+      message: "it waits for the lock",
+      timeout: 40_000,
+    },
+  );
+  worker.kill("SIGTERM");
+  const { code, stderr } = await worker.exited;
+  await client.query("rollback");
+  assert.match(stderr, /SIGTERM: stopping/);
+  assert.equal(code, 0, stderr);
+});
+
 test("A12: a second signal ends at once, with the signal's code", async () => {
   const worker = start();
   const id = await enqueue("endless");

@@ -88,6 +88,29 @@ test("A12: closed while it starts, a worker does not come up and leaves nothing 
   await until(async () => (await sessions()) === 0, { message: "its sessions have ended" });
 });
 
+test("A12: closed while it starts and waits for a lock, a worker does not wait on", async () => {
+  const client = await db.connect();
+  await client.query("begin");
+  await client.query("lock table rouse.task");
+  const rouse = rouseWith([], { pool: db.pool });
+  const stopped = assert.rejects(rouse.startWorker(), StoppedError);
+  await until(
+    async () =>
+      (
+        await db.query(
+          "select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())",
+        )
+      ).length > 0,
+    {
+      message: "it waits for the lock",
+    },
+  );
+  await rouse.close();
+  await client.query("rollback");
+  await stopped;
+  assert.equal(await workers(), 0);
+});
+
 test("a worker that cannot start says why and leaves nothing running", async () => {
   const resources = () => process.getActiveResourcesInfo().length;
   const before = resources();

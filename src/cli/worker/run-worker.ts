@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createRouse, type RouseOptions } from "../../client/rouse.ts";
+import { createRouse, type Rouse, type RouseOptions } from "../../client/rouse.ts";
 import { importedFiles } from "../../config/import-module.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createLogger, type Logger, type LogOptions } from "../../log.ts";
@@ -47,6 +47,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 export async function runWorker(settings: WorkerSettings, options: RunOptions): Promise<number> {
   const log = workerLog(settings);
   const stop = new StopRequest(log);
+  let rouse: Rouse | undefined;
   let worker: Worker | undefined;
   stop.listen(() => worker?.running ?? 0);
   whenWatcherEnds(() => stop.request());
@@ -55,44 +56,53 @@ export async function runWorker(settings: WorkerSettings, options: RunOptions): 
     stop.request();
   });
   if (options.maxTime !== undefined) alarm.set(options.maxTime);
-  try {
-    const loading = loadTasks(settings.tasks, process.cwd()).finally(() => reportFiles(importedFiles()));
-    // A module may wait for something as it loads.
-    const declarations = await Promise.race([loading, stop.requested]);
-    if (!declarations) return stop.exitCode;
-    const { address, origin } = await checkDatabase(settings, log);
-    const schema = settings.schema ?? "rouse";
-    const { tasks, schedules, watches } = declarations;
-    const ownOf = <T>(all: T[]) => (options.chosen && all.length === 0 ? undefined : all);
-    const rouse = createRouse(
-      given<RouseOptions>({
-        connectionString: address,
-        directConnectionString: settings.directUrl,
-        schema,
-        tasks,
-        schedules: ownOf(schedules),
-        watches: settings.applyWatches === "migrate" ? undefined : ownOf(watches),
-        app: settings.app ?? (await packageName(process.cwd())),
-        log,
-      }),
-    );
+  const start = async () => {
+    const client = await createClient(settings, options, log);
+    rouse = client.rouse;
     worker = await rouse.startWorker(workerOptions(settings)).catch((error) => {
-      throw explain(error, origin);
+      throw explain(error, client.origin);
     });
     if (options.once) {
-      void worker.drained().then(() => {
-        log.info("nothing is left to do");
-        stop.request();
-      });
+      await worker.drained();
+      log.info("nothing is left to do");
+      stop.request();
     }
-    await stop.requested;
-    await worker.stop();
-    await Promise.race([rouse.close(), sleep(CLOSE_TIMEOUT_MS)]);
+  };
+  try {
+    // A module may wait for something as it loads, and the database for a lock: a signal is heeded all the same.
+    await Promise.race([start().then(() => stop.requested), stop.requested]);
+    await worker?.stop();
+    if (rouse !== undefined) await Promise.race([rouse.close(), sleep(CLOSE_TIMEOUT_MS)]);
     return stop.exitCode;
   } catch (error) {
     log.error(errorText(error));
     return 1;
   }
+}
+
+/** Loads the tasks, and makes sure of the database before anything is written to it. */
+async function createClient(
+  settings: WorkerSettings,
+  options: RunOptions,
+  log: Logger,
+): Promise<{ rouse: Rouse; origin: Origin }> {
+  const loading = loadTasks(settings.tasks, process.cwd());
+  const { tasks, schedules, watches } = await loading.finally(() => reportFiles(importedFiles()));
+  const { address, origin } = await checkDatabase(settings, log);
+  const ownOf = <T>(all: T[]) => (options.chosen && all.length === 0 ? undefined : all);
+  const rouse = createRouse(
+    given<RouseOptions>({
+      connectionString: address,
+      directConnectionString: settings.directUrl,
+      schema: settings.schema ?? "rouse",
+      tasks,
+      schedules: ownOf(schedules),
+      watches: settings.applyWatches === "migrate" ? undefined : ownOf(watches),
+      app: settings.app ?? (await packageName(process.cwd())),
+      log,
+    }),
+  );
+  return { rouse, origin };
 }
 
 /** The log that the settings ask for. */
