@@ -68,6 +68,8 @@ export async function connect(address: string | undefined): Promise<pg.Client> {
     await client.connect();
     return client;
   } catch (error) {
+    // Where it failed on our side, the server would wait for us as long as it allows for logging in.
+    client.end().catch(() => {});
     throw connectFailure(client, error);
   }
 }

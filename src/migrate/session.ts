@@ -32,6 +32,8 @@ export async function connect(connectionString: string | undefined): Promise<pg.
   try {
     await client.connect();
   } catch (error) {
+    // Where it failed on our side, the server would wait for us as long as it allows for logging in.
+    client.end().catch(() => {});
     const reason = error instanceof AggregateError ? error.errors.map(String).join("; ") : String(error);
     throw new MigrationError(
       `Cannot connect to PostgreSQL at ${client.host}:${client.port}, database ${client.database}: ${reason}`,
