@@ -6,6 +6,8 @@
 --!include tables/job.sql
 --!include tables/archive.sql
 --!include tables/attempt_error.sql
+--!include tables/progress.sql
+--!include tables/job_log.sql
 --!include tables/cancel_request.sql
 --!include tables/awaited.sql
 --!include tables/worker.sql
@@ -135,6 +137,7 @@
 --!include control/resume.sql
 --!include control/cancel.sql
 --!include control/cancels_v1.sql
+--!include control/note_v1.sql
 --!include control/reschedule.sql
 --!include control/retry.sql
 --!include control/result.sql

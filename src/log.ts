@@ -86,6 +86,15 @@ function format(value: unknown): string {
   }
 }
 
+/** Fields as values that JSON can carry: an error as its stack, a bigint as text. Circular ones stay as they are. */
+export function plainFields(fields: Record<string, unknown>): unknown {
+  try {
+    return JSON.parse(JSON.stringify(fields, plain));
+  } catch {
+    return fields;
+  }
+}
+
 /** What JSON.stringify would refuse or leave empty. */
 function plain(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? String(value) : value instanceof Error ? describe(value) : value;

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:fa1933098cc6c5da48a4c450989872858d24258f
+--! Hash: sha1:da817654f47d463a3bb513fdf1445efd2d344d37
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -338,6 +338,66 @@ comment on column :SCHEMA.attempt_error.attempt is 'Number of the attempt, from 
 comment on column :SCHEMA.attempt_error.message is 'The error in one line.';
 comment on column :SCHEMA.attempt_error.detail is 'What else is known: name, code, stack.';
 --! EndIncluded tables/attempt_error.sql
+--! Included tables/progress.sql
+create table :SCHEMA.progress (
+  job_id bigint not null,
+  lease uuid not null,
+  reported_at timestamptz not null default clock_timestamp(),
+  progress real not null,
+  message text,
+  constraint progress_pkey primary key (job_id),
+  constraint progress_between_0_and_1 check (progress between 0 and 1)
+) with (
+  -- A row is rewritten up to once a second, which touches no index.
+  fillfactor = 50
+);
+
+-- No samples of what purge() has to remove; see the table job.
+alter table :SCHEMA.progress
+  alter column message set statistics 0;
+
+comment on table :SCHEMA.progress is 'How far running jobs are, as far as they say so. Read it in the view jobs.';
+comment on column :SCHEMA.progress.job_id is 'Job that runs.';
+comment on column :SCHEMA.progress.lease is 'Its attempt: what an earlier one said does not count.';
+comment on column :SCHEMA.progress.reported_at is 'When it said so.';
+comment on column :SCHEMA.progress.progress is 'Share of the work that is done, 0 to 1.';
+comment on column :SCHEMA.progress.message is 'The same in words.';
+--! EndIncluded tables/progress.sql
+--! Included tables/job_log.sql
+create table :SCHEMA.job_log (
+  job_id bigint not null,
+  logged_at timestamptz not null,
+  drop_on date not null,
+  attempt smallint not null,
+  level text not null,
+  message text not null,
+  fields jsonb
+) partition by range (drop_on);
+
+create index job_log_job on :SCHEMA.job_log (job_id, logged_at);
+
+create table :SCHEMA.job_log_default
+  partition of :SCHEMA.job_log default;
+
+-- No samples of what purge() has to remove; see the table job.
+alter table :SCHEMA.job_log
+  alter column message set statistics 0,
+  alter column fields set statistics 0;
+
+alter table :SCHEMA.job_log_default
+  alter column message set statistics 0,
+  alter column fields set statistics 0;
+
+comment on table :SCHEMA.job_log is 'What handlers logged, one line a row.';
+comment on table :SCHEMA.job_log_default is 'Lines whose partition was missing; maintain() moves them.';
+comment on column :SCHEMA.job_log.job_id is 'Job.';
+comment on column :SCHEMA.job_log.logged_at is 'When, on the clock of the worker.';
+comment on column :SCHEMA.job_log.drop_on is 'Day from which the row may be dropped.';
+comment on column :SCHEMA.job_log.attempt is 'Number of the attempt, from 1.';
+comment on column :SCHEMA.job_log.level is 'info, warn or error.';
+comment on column :SCHEMA.job_log.message is 'The line.';
+comment on column :SCHEMA.job_log.fields is 'What belongs to it.';
+--! EndIncluded tables/job_log.sql
 --! Included tables/cancel_request.sql
 create table :SCHEMA.cancel_request (
   job_id bigint not null,
@@ -730,7 +790,7 @@ create function :SCHEMA.channel()
   parallel safe
 return 'rouse_' || :SCHEMA.installation();
 
-comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"cancel": worker} has attempts to end, see cancels_v1(), {"probe": worker} is a worker testing its own listener, {"ended": id} is the end of a job that is awaited, see await_v1(), {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
+comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"cancel": worker} has attempts to end, see cancels_v1(), {"probe": worker} is a worker testing its own listener, {"ended": id} is the end of a job that is awaited, see await_v1(), {"progress": [id, …]} are running jobs that said how far they are, {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
 --! EndIncluded wake/channel.sql
 --! Included wake/wake_queue.sql
 -- PostgreSQL itself drops a payload that the transaction has already sent on the channel.
@@ -2613,7 +2673,8 @@ create function :SCHEMA.exchange_v1(
   results jsonb default '{}',
   failures jsonb default '[]',
   releases jsonb default '[]',
-  as_of timestamptz default clock_timestamp()
+  as_of timestamptz default clock_timestamp(),
+  notes jsonb default '[]'
 )
   returns table (
     outcome text,
@@ -2650,6 +2711,9 @@ begin
     perform set_config('synchronous_commit', 'off', true);
   end if;
 
+  if notes <> '[]' then
+    perform :SCHEMA.note_v1(notes);
+  end if;
   if cardinality(completed) > 0 then
     for outcome, id in
       select c.outcome, c.id
@@ -2702,11 +2766,12 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint[], uuid[], jsonb, jsonb, jsonb, timestamptz) is
+comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint[], uuid[], jsonb, jsonb, jsonb, timestamptz, jsonb) is
 'Worker protocol: finishes, fails and releases attempts and claims up to `most` new ones in one call.
   completed, leases, results   as in complete_many_v1
   failures   array of {"id", "lease", "error", "retry", "retry_at"}, as in fail_v1; "retry_in" is an interval from now
   releases   array of {"id", "lease"}, as in release_v1
+  notes      what these attempts had still to say, as in note_v1
 Rows by their outcome:
   claimed      a job to run
   stale, busy  of a job that could not be finished, failed or released: see complete_many_v1
@@ -2906,12 +2971,14 @@ as $$
 begin
   delete from :SCHEMA.broadcast
   where published_at < as_of - interval '10 minutes';
+  delete from :SCHEMA.progress as p
+  where (select j.id from :SCHEMA.job as j where j.id = p.job_id) is null;
   delete from :SCHEMA.watch_error
   where failed_at < as_of - interval '7 days';
 end;
 $$;
 
-comment on function :SCHEMA.drop_stale(timestamptz) is 'Removes live messages that every listener has had, and old errors of watches.';
+comment on function :SCHEMA.drop_stale(timestamptz) is 'Removes the progress of jobs that have ended, live messages that every listener has had, and old errors of watches.';
 --! EndIncluded maintain/drop_stale.sql
 --! Included maintain/maintain.sql
 create function :SCHEMA.maintain()
@@ -5398,7 +5465,7 @@ begin
   into own
   from :SCHEMA.job as j
   where j.id = cancel.id
-  for update;
+  for no key update;
   if not found then
     return false;
   end if;
@@ -5450,6 +5517,70 @@ comment on function :SCHEMA.cancels_v1(integer) is
 'Worker protocol: attempts of a worker whose jobs were cancelled. To be asked after {"cancel": worker} was notified, when a beat says so, and whenever the listener has come back.
 Let their handlers clean up, and then end them by complete_v1, fail_v1 or release_v1: all of these end the job cancelled.';
 --! EndIncluded control/cancels_v1.sql
+--! Included control/note_v1.sql
+-- The lock is one that claims and cancels go along with. A purge waits for it, and so removes what is noted here; where a
+-- purge or an end was first, nothing is noted.
+create function :SCHEMA.note_v1(notes jsonb)
+  returns integer
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  longest constant integer := 10000;
+  a_payload constant integer := 300;
+  note record;
+  noted integer := 0;
+  moved bigint[] := array[]::bigint[];
+begin
+  for note in
+    select j.id, j.lease, j.attempt, n.progress, n.message, n.log, (:SCHEMA.task_policy(j.task)).keep_failed as keep
+    from jsonb_to_recordset(notes) as n (id bigint, lease uuid, progress real, message text, log jsonb)
+    cross join lateral (
+      select o.id, o.lease, o.attempt, o.task
+      from :SCHEMA.job as o
+      where o.id = n.id
+        and o.lease = n.lease
+      for key share skip locked
+    ) as j
+    order by n.id
+  loop
+    noted := noted + 1;
+    if note.progress is not null then
+      moved := moved || note.id;
+      insert into :SCHEMA.progress as p (job_id, lease, progress, message)
+      values (note.id, note.lease, note.progress, left(note.message, longest))
+      on conflict (job_id) do update
+      set
+        lease = excluded.lease,
+        reported_at = excluded.reported_at,
+        progress = excluded.progress,
+        message = excluded.message;
+    end if;
+    insert into :SCHEMA.job_log (job_id, logged_at, drop_on, attempt, level, message, fields)
+    select
+      note.id, l.at, :SCHEMA.drop_on(clock_timestamp(), note.keep), note.attempt, l.level, left(l.message, longest), l.fields
+    from jsonb_to_recordset(coalesce(note.log, '[]')) as l (at timestamptz, level text, message text, fields jsonb)
+    where note.keep > interval '0';
+  end loop;
+
+  -- So many ids fit into the payload of a notification.
+  perform pg_notify(:SCHEMA.channel(), json_build_object('progress', json_agg(m.id order by m.n))::text)
+  from unnest(moved) with ordinality as m (id, n)
+  group by (m.n - 1) / a_payload;
+  return noted;
+end;
+$$;
+
+comment on function :SCHEMA.note_v1(jsonb) is
+'Worker protocol: progress and log of running attempts, at most once a second, and when they end at the latest: what comes after is refused. An array of
+  {"id", "lease", "progress": 0 to 1, "message": text, "log": [{"at", "level", "message", "fields"}]}
+of which id and lease must be there. Notifies {"progress": [id, …]}. Returns how many of the attempts were their jobs'' own.';
+--! EndIncluded control/note_v1.sql
 --! Included control/reschedule.sql
 -- Every column is set, if only to what it was: the triggers of the due time file the job and wake workers.
 create function :SCHEMA.reschedule(
@@ -5686,13 +5817,17 @@ begin
   where job_id = purge.id;
   delete from :SCHEMA.cancel_request
   where job_id = purge.id;
+  delete from :SCHEMA.progress
+  where job_id = purge.id;
+  delete from :SCHEMA.job_log
+  where job_id = purge.id;
   delete from :SCHEMA.attempt_error
   where job_id = purge.id;
   return purged;
 end;
 $$;
 
-comment on function :SCHEMA.purge(bigint) is 'Removes every trace of a job: live or finished, payload, result and errors. A running attempt goes on and its end is refused as stale. Returns whether there was such a job.';
+comment on function :SCHEMA.purge(bigint) is 'Removes every trace of a job: live or finished, payload, result, errors, progress and log. A running attempt goes on and its end is refused as stale. Returns whether there was such a job.';
 --! EndIncluded control/purge.sql
 --! Included watch/job_draft.sql
 create type :SCHEMA.job_draft as (
@@ -7452,6 +7587,14 @@ select
   j.attempt || '/' || coalesce(j.max_attempts, t.max_attempts, 10) as attempt,
   w.name as worker,
   case
+    when j.state = 'running' then (
+      select concat_ws(' ', round(p.progress * 100) || ' %', p.message)
+      from :SCHEMA.progress as p
+      where p.job_id = j.id
+        and p.lease = j.lease
+    )
+  end as progress,
+  case
     when j.attempt > 0 then (
       select r.message
       from :SCHEMA.attempt_error as r
@@ -7484,6 +7627,7 @@ select
   :SCHEMA.short(statement_timestamp() - a.created_at),
   a.attempt || '/' || coalesce(a.max_attempts, t.max_attempts, 10),
   w.name,
+  null,
   case
     when a.state <> 'succeeded' then (
       select r.message
@@ -7517,6 +7661,7 @@ comment on column :SCHEMA.jobs."when" is 'Time until it is due, since it is read
 comment on column :SCHEMA.jobs.age is 'Time since it was enqueued.';
 comment on column :SCHEMA.jobs.attempt is 'Attempts started of those allowed.';
 comment on column :SCHEMA.jobs.worker is 'Worker that runs or last ran it.';
+comment on column :SCHEMA.jobs.progress is 'How far it is, if its handler says so while it runs.';
 comment on column :SCHEMA.jobs.last_error is 'Why the last attempt failed.';
 comment on column :SCHEMA.jobs.payload is 'Input of the task.';
 comment on column :SCHEMA.jobs.result is 'What the task returned.';

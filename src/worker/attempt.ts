@@ -6,8 +6,9 @@ import { toJson } from "../tasks/json.ts";
 import { parseStored } from "../tasks/payload.ts";
 import { Alarm } from "./alarm.ts";
 import type { JobContext, JobInfo } from "./context.ts";
-import { type Finished, failureOf } from "./finished.ts";
+import { type End, type Finished, failureOf } from "./finished.ts";
 import { type ClaimedJob, jobInfo } from "./job.ts";
+import type { JobNotes, Note, Notes } from "./notes.ts";
 import { completeWith, type TransactionTools } from "./transaction.ts";
 
 /** How long the handler of a cancelled job may clean up before the job ends without it. */
@@ -17,6 +18,7 @@ const LARGEST_RESULT = 1_000_000;
 
 export interface AttemptTools extends TransactionTools {
   readonly log: Logger;
+  readonly notes: Notes;
   /** Called once, when it is decided how the attempt ends; the handler may still be running. */
   readonly onDecided: (finished: Finished) => void;
 }
@@ -32,6 +34,7 @@ export class Attempt {
   #controller: AbortController | undefined;
   #info: JobInfo | undefined;
   #log: Logger | undefined;
+  #notes: JobNotes | undefined;
   #decided = false;
   #transaction: Promise<unknown> | undefined;
   #transacting = false;
@@ -63,6 +66,11 @@ export class Attempt {
       attempt: this.job.attempt,
     });
     return this.#log;
+  }
+
+  get notes(): JobNotes {
+    this.#notes ??= this.#tools.notes.of(this.claimed);
+    return this.#notes;
   }
 
   /** Whether how it ends is decided already. */
@@ -113,10 +121,17 @@ export class Attempt {
   async #transact<T>(fn: (client: ClientBase) => Promise<T>): Promise<T> {
     if (this.#decided) throw new StaleAttemptError("the attempt has ended already");
     this.#transacting = true;
+    let note: Note | undefined;
     try {
-      const value = await completeWith(this.#tools, this.claimed, this.signal, (result) => this.#toResult(result), fn);
+      const value = await completeWith(this.#tools, this.claimed, this.signal, fn, (returned: T) => {
+        note = this.#notes?.take();
+        return { result: this.#toResult(returned), note };
+      });
       this.#decide(undefined);
       return value;
+    } catch (error) {
+      if (note !== undefined) this.notes.putBack(note);
+      throw error;
     } finally {
       this.#transacting = false;
     }
@@ -126,14 +141,14 @@ export class Attempt {
   cancel(): void {
     if (this.#decided || this.#cleanUp !== undefined) return;
     this.log.info("the job was cancelled");
-    this.#cleanUp = new Alarm(() => this.#decide({ kind: "released", job: this.claimed }));
+    this.#cleanUp = new Alarm(() => this.#decide({ kind: "released" }));
     this.#cleanUp.set(CLEAN_UP_MS);
     this.#abort(new CancelledError("the job was cancelled"));
   }
 
   /** The worker stops and its grace is over: the job goes back, this attempt uncounted. */
   giveBack(): void {
-    this.#decide({ kind: "released", job: this.claimed });
+    this.#decide({ kind: "released" });
     this.#abort(new StoppedError("the worker is stopping and its grace is over"));
   }
 
@@ -153,13 +168,13 @@ export class Attempt {
   }
 
   #succeed(result: unknown): void {
-    this.#decide({ kind: "completed", job: this.claimed, result: this.#toResult(result) });
+    this.#decide({ kind: "completed", result: this.#toResult(result) });
   }
 
   #fail(thrown: unknown): void {
     const failure = failureOf(thrown);
     if (this.#cleanUp === undefined) this.log.warn(`failed: ${failure.error.message}`, { retry: failure.retry });
-    this.#decide({ kind: "failed", job: this.claimed, failure });
+    this.#decide({ kind: "failed", failure });
   }
 
   #timeOut(timeout: number): void {
@@ -175,10 +190,11 @@ export class Attempt {
     this.#controller.abort(reason);
   }
 
-  #decide(finished: Finished | undefined): void {
+  #decide(end: End | undefined): void {
     if (this.#decided) return;
     this.#decided = true;
-    if (finished !== undefined) this.#tools.onDecided(finished);
+    const note = this.#notes?.close();
+    if (end !== undefined) this.#tools.onDecided({ ...end, job: this.claimed, note });
   }
 
   /** What a handler throws because its signal aborted is no news. */
@@ -203,10 +219,13 @@ export class Attempt {
 class Context implements JobContext {
   readonly #attempt: Attempt;
   readonly transaction: JobContext["transaction"];
+  readonly progress: JobContext["progress"];
+  #log: Logger | undefined;
 
   constructor(attempt: Attempt) {
     this.#attempt = attempt;
     this.transaction = (fn) => attempt.transaction(fn);
+    this.progress = (share, message) => attempt.notes.progress(share, message);
   }
 
   get job(): JobInfo {
@@ -218,6 +237,18 @@ class Context implements JobContext {
   }
 
   get log(): Logger {
-    return this.#attempt.log;
+    this.#log ??= noting(this.#attempt);
+    return this.#log;
   }
+}
+
+/** The log of an attempt whose lines are kept with the job too. */
+function noting({ log, notes }: Attempt): Logger {
+  const at =
+    (level: "info" | "warn" | "error"): Logger[typeof level] =>
+    (message, fields) => {
+      log[level](message, fields);
+      notes.line(level, message, fields);
+    };
+  return { debug: log.debug, info: at("info"), warn: at("warn"), error: at("error") };
 }

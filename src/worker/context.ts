@@ -28,8 +28,19 @@ export interface JobContext {
    * given to somebody else. Its `reason` says which: TimeoutError, CancelledError, StoppedError, StaleAttemptError.
    */
   readonly signal: AbortSignal;
-  /** Logs with the job's id, task and attempt as fields. */
+  /**
+   * Logs with the job's id, task and attempt as fields. Lines but those of level debug are kept with the job too, in the
+   * table `job_log`: the first 1,000 of an attempt.
+   */
   readonly log: Logger;
+  /**
+   * Says how far the job is, for the view `jobs`. May be called at any rate: it is written down once a second.
+   *
+   * @param share 0 to 1.
+   * @param message The same in words, such as "4,000 of 10,000".
+   * @throws RouseError for a share that is none.
+   */
+  progress(share: number, message?: string): void;
   /**
    * Runs `fn` in a transaction whose commit also completes the job, so that its writes happen exactly once. Its
    * value is the job's result. May be called once in an attempt; what the handler throws afterwards is logged and

@@ -33,7 +33,7 @@ export async function exchange(
   most: number,
   finished: readonly Finished[],
 ): Promise<Answer> {
-  const text = `select ${EXCHANGE_COLUMNS} from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)`;
+  const text = `select ${EXCHANGE_COLUMNS} from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, notes => $10)`;
   const values = [worker, queues ?? null, tasks, most, ...ends(finished)];
   const { client, release } = await checkOut(pool);
   let stopWaiting = () => {};
@@ -55,13 +55,14 @@ export async function exchange(
   }
 }
 
-/** The arguments completed, leases, results, failures, releases. */
+/** The arguments completed, leases, results, failures, releases, notes. */
 function ends(finished: readonly Finished[]): unknown[] {
   const completed: number[] = [];
   const leases: string[] = [];
   const results: string[] = [];
   const failures: unknown[] = [];
   const releases: unknown[] = [];
+  const notes = finished.flatMap(({ note }) => note ?? []);
   for (const end of finished) {
     const { id, lease } = end.job;
     if (end.kind === "completed") {
@@ -76,7 +77,14 @@ function ends(finished: readonly Finished[]): unknown[] {
       releases.push({ id, lease });
     }
   }
-  return [completed, leases, `{${results.join(",")}}`, JSON.stringify(failures), JSON.stringify(releases)];
+  return [
+    completed,
+    leases,
+    `{${results.join(",")}}`,
+    JSON.stringify(failures),
+    JSON.stringify(releases),
+    JSON.stringify(notes),
+  ];
 }
 
 function readAnswer(rows: readonly (readonly unknown[])[]): Answer {

@@ -1,13 +1,16 @@
 import { type RetryWish, retryWish } from "../tasks/handler-errors.ts";
 import { storableText } from "../tasks/json.ts";
 import type { ClaimedJob } from "./job.ts";
+import type { Note } from "./notes.ts";
 
-/** How an attempt ended, as it goes to the database. */
-export type Finished =
+/** How an attempt ended, as it goes to the database, and what it had still to say. */
+export type Finished = End & { readonly job: ClaimedJob; readonly note?: Note | undefined };
+
+export type End =
   /** `result` is JSON already: what is sent later is what was returned, and can be sent. */
-  | { readonly kind: "completed"; readonly job: ClaimedJob; readonly result: string | undefined }
-  | { readonly kind: "failed"; readonly job: ClaimedJob; readonly failure: Failure }
-  | { readonly kind: "released"; readonly job: ClaimedJob };
+  | { readonly kind: "completed"; readonly result: string | undefined }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  | { readonly kind: "released" };
 
 export interface Failure extends RetryWish {
   readonly error: { readonly message: string } & Readonly<Record<string, unknown>>;

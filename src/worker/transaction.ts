@@ -3,6 +3,7 @@ import type { ClientBase } from "pg";
 import { CancelledError, RouseError, StaleAttemptError } from "../errors.ts";
 import { checkOut } from "./checkout.ts";
 import type { ClaimedJob } from "./job.ts";
+import type { Note } from "./notes.ts";
 import type { Turns } from "./turns.ts";
 
 /** SQLSTATE of a query in a transaction that has failed already. */
@@ -15,8 +16,16 @@ export interface TransactionTools {
   readonly transactions: Turns;
 }
 
+/** What goes to the database with the completion. */
+export interface TransactionEnd {
+  /** As JSON. */
+  readonly result: string | undefined;
+  /** What the attempt had to say. */
+  readonly note: Note | undefined;
+}
+
 /**
- * Runs `fn` in a transaction and completes the job in it, with the value of `fn` as JSON by `toResult`. The job's row is
+ * Runs `fn` in a transaction and completes the job in it, with the value of `fn` as `toEnd` puts it. The job's row is
  * locked last, so that `fn` may take its time. When the signal aborts the attempt has ended otherwise: the connection
  * is closed, which frees whoever waits for a query on it, and rolls back.
  */
@@ -24,8 +33,8 @@ export async function completeWith<T>(
   { pool, schema, transactions }: TransactionTools,
   job: ClaimedJob,
   signal: AbortSignal,
-  toResult: (value: T) => string | undefined,
   fn: (client: ClientBase) => Promise<T>,
+  toEnd: (value: T) => TransactionEnd,
 ): Promise<T> {
   await transactions.take(signal);
   try {
@@ -39,7 +48,7 @@ export async function completeWith<T>(
       await client.query(`begin; set local rouse.attempt = '${job.lease}'`);
       const value = await fn(client);
       signal.throwIfAborted();
-      await complete(client, schema, job, toResult(value));
+      await complete(client, schema, job, toEnd(value));
       const { command } = await client.query("commit");
       if (command !== "COMMIT") throw new RouseError("the transaction was rolled back at its commit");
       release();
@@ -57,7 +66,8 @@ export async function completeWith<T>(
   }
 }
 
-async function complete(client: ClientBase, schema: string, job: ClaimedJob, result: string | undefined) {
+async function complete(client: ClientBase, schema: string, job: ClaimedJob, { result, note }: TransactionEnd) {
+  if (note !== undefined) await client.query(`select ${schema}.note_v1($1)`, [JSON.stringify([note])]);
   const { rows } = await client
     .query(
       `select case

@@ -14,6 +14,7 @@ import { Hearing } from "./hearing.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Beat } from "./heartbeat-messages.ts";
 import { Listener } from "./listener.ts";
+import { Notes } from "./notes.ts";
 import { Turns } from "./turns.ts";
 import type { Worker, WorkerOptions } from "./worker.ts";
 
@@ -49,6 +50,7 @@ export class WorkerProcess implements Worker {
   readonly #concurrency: number;
   readonly #graceMs: number;
   readonly #taskNames: readonly string[];
+  readonly #notes: Notes;
   readonly #executor: Executor;
   readonly #feed: Feed;
   readonly #listener: Listener;
@@ -71,7 +73,12 @@ export class WorkerProcess implements Worker {
     this.#graceMs = toMilliseconds(options.grace ?? "30s", "grace");
     this.name = options.name ?? `${hostname()}:${process.pid}`;
     this.#taskNames = tasks.names();
+    this.#notes = new Notes({
+      log,
+      write: async (notes) => void (await pool.query(`select ${schema}.note_v1($1)`, [JSON.stringify(notes)])),
+    });
     this.#executor = new Executor({
+      notes: this.#notes,
       pool,
       schema,
       tasks,
@@ -187,6 +194,7 @@ export class WorkerProcess implements Worker {
     }
     await within(Math.max(deadline - performance.now(), LEAST_FLUSH_MS), this.#feed.flushed());
     this.#feed.close();
+    this.#notes.close();
     this.#hearing.close();
     await this.#listener.close();
     await within(ANSWER_MS, this.#registering);
@@ -267,7 +275,7 @@ export class WorkerProcess implements Worker {
       this.#hearing.heard();
       return;
     }
-    if (hint.ended !== undefined) return;
+    if (hint.ended !== undefined || hint.progress !== undefined) return;
     if (hint.cancel !== undefined) {
       if (hint.cancel === this.#id) void this.#lookForCancels();
       return;

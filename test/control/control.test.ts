@@ -128,6 +128,9 @@ test("A22: purge leaves no trace of a job's payload anywhere", async () => {
   await db.query("update rouse.attempt_error set message = $1, detail = $2", [secret, error]);
   const done = await enqueue(db.pool, "mail", options);
   const { lease } = await claimOne(db.pool, worker);
+  const line = { at: new Date(), level: "info", message: secret, fields: { secret } };
+  const note = { id: done, lease, progress: 0.5, message: secret, log: [line] };
+  assert.equal(await value(db.pool, "select rouse.note_v1($1)", [JSON.stringify([note])]), 1);
   await db.query("select rouse.complete_v1($1, $2, $3)", [done, lease, error]);
   // Statistics must not keep samples of what is gone.
   await db.query("analyze");
@@ -156,8 +159,8 @@ test("A22: no statistics are kept of what belongs to a job alone, in partitions 
        join pg_class as c on c.oid = a.attrelid
        where c.relnamespace = 'rouse'::regnamespace
          and c.relkind in ('r', 'p')
-         and (c.relname = 'job' or c.relname ~ '^(archive|attempt_error)')
-         and a.attname in ('payload', 'result', 'unique_key', 'coalesce_key', 'tags', 'headers', 'message', 'detail')
+         and (c.relname in ('job', 'progress') or c.relname ~ '^(archive|attempt_error|job_log)')
+         and a.attname in ('payload', 'result', 'unique_key', 'coalesce_key', 'tags', 'headers', 'message', 'detail', 'fields')
          and a.attstattarget is distinct from 0`,
     ),
     [],

@@ -146,6 +146,7 @@ test("B11: a job that was claimed ahead and has not begun is cancelled without r
     pool: db.pool,
     schema: "rouse",
     log: new TestLog(),
+    notes: undefined as never,
     transactions: undefined as never,
     tasks: new TaskRegistry([task]),
     concurrency: 1,
@@ -177,6 +178,7 @@ test("a handler that cleans up without end holds its slot, and no longer its job
     pool: db.pool,
     schema: "rouse",
     log: new TestLog(),
+    notes: undefined as never,
     transactions: undefined as never,
     onDecided: ({ kind }) => ended.push(kind),
   });

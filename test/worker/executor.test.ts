@@ -24,6 +24,7 @@ function executor(concurrency: number) {
     pool: undefined as never,
     schema: "rouse",
     log: new TestLog(),
+    notes: undefined as never,
     transactions: new Turns(1),
     concurrency,
     tasks: new TaskRegistry([task]),

@@ -8,7 +8,7 @@ import { jobIds, UsageError, wholeNumber } from "../usage-error.ts";
 
 const STATES = ["scheduled", "ready", "running", "blocked", "waiting", "succeeded", "failed", "cancelled", "expired"];
 
-const COLUMNS = `id, task, state, queue, priority, "when", age, attempt, worker, last_error`;
+const COLUMNS = `id, task, state, queue, priority, "when", age, attempt, worker, progress, last_error`;
 
 export default defineCommand({
   summary: "list jobs, the newest first; or show some with all that is known of them",

@@ -4,7 +4,7 @@ import { note, print } from "../output.ts";
 import { jobIds } from "../usage-error.ts";
 
 export default defineCommand({
-  summary: "remove every trace of jobs: payload, result and errors, live or finished",
+  summary: "remove every trace of jobs: payload, result, errors and log, live or finished",
   usage: "<id…>",
   positionals: [1, Number.POSITIVE_INFINITY],
   options: {},
