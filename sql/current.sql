@@ -8,6 +8,7 @@
 --!include tables/attempt_error.sql
 --!include tables/progress.sql
 --!include tables/job_log.sql
+--!include tables/dead_letter.sql
 --!include tables/cancel_request.sql
 --!include tables/awaited.sql
 --!include tables/worker.sql
@@ -69,6 +70,7 @@
 --!include finish/complete_v1.sql
 --!include finish/put_back.sql
 --!include finish/give_back.sql
+--!include finish/send_dead_letter.sql
 --!include finish/fail_v1.sql
 --!include finish/release_v1.sql
 --!include claim/exchange_v1.sql

@@ -24,6 +24,7 @@ export {
 } from "./schedules/define-schedule.ts";
 export {
   type AnyTask,
+  type DeadLetter,
   defineTask,
   type InputOf,
   type ResultOf,

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:da817654f47d463a3bb513fdf1445efd2d344d37
+--! Hash: sha1:c8ec0f18498a8c1bc8d3207537130a0561158734
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -51,6 +51,7 @@ create table :SCHEMA.task (
   deadline interval,
   keep_succeeded interval not null default '1 day',
   keep_failed interval not null default '30 days',
+  dead_letter text,
   payload_schema jsonb,
   aliases text[] not null default '{}',
   declared_at timestamptz not null default clock_timestamp(),
@@ -73,7 +74,12 @@ create table :SCHEMA.task (
   constraint task_expires_in_is_positive check (expires_in > interval '0' and isfinite(expires_in)),
   constraint task_deadline_is_positive check (deadline > interval '0' and isfinite(deadline)),
   constraint task_keep_succeeded_is_not_negative check (keep_succeeded >= interval '0'),
-  constraint task_keep_failed_is_not_negative check (keep_failed >= interval '0')
+  constraint task_keep_failed_is_not_negative check (keep_failed >= interval '0'),
+  constraint task_dead_letter_is_another_task check (
+    length(dead_letter) between 1 and 200
+    and dead_letter <> name
+    and not starts_with(dead_letter, 'rouse.')
+  )
 );
 
 comment on table :SCHEMA.task is 'What is known of each task: the defaults of its jobs, how they are retried, how long they are kept. Workers declare theirs at start; SQL users may write rows too.';
@@ -92,6 +98,7 @@ comment on column :SCHEMA.task.expires_in is 'How long after its due time a job 
 comment on column :SCHEMA.task.deadline is 'Time from a job''s due time in which all its attempts must have ended; null: no limit.';
 comment on column :SCHEMA.task.keep_succeeded is 'How long succeeded jobs stay in the archive; 0 keeps nothing.';
 comment on column :SCHEMA.task.keep_failed is 'How long failed, cancelled and expired jobs stay in the archive; 0 keeps nothing.';
+comment on column :SCHEMA.task.dead_letter is 'Task that gets a job of its own for each one that ends failed; null: none.';
 comment on column :SCHEMA.task.payload_schema is 'JSON Schema of the payload as it is stored, told by the code that declared the task.';
 comment on column :SCHEMA.task.aliases is 'Former names: jobs enqueued under them belong to this task.';
 comment on column :SCHEMA.task.declared_at is 'When a worker last declared this task.';
@@ -398,6 +405,19 @@ comment on column :SCHEMA.job_log.level is 'info, warn or error.';
 comment on column :SCHEMA.job_log.message is 'The line.';
 comment on column :SCHEMA.job_log.fields is 'What belongs to it.';
 --! EndIncluded tables/job_log.sql
+--! Included tables/dead_letter.sql
+create table :SCHEMA.dead_letter (
+  letter_id bigint not null,
+  job_id bigint not null,
+  constraint dead_letter_pkey primary key (letter_id)
+);
+
+create index dead_letter_job on :SCHEMA.dead_letter (job_id);
+
+comment on table :SCHEMA.dead_letter is 'Which jobs tell of which failed ones, so that a purge finds the copies of a payload.';
+comment on column :SCHEMA.dead_letter.letter_id is 'Job of the task that receives the failed jobs of another.';
+comment on column :SCHEMA.dead_letter.job_id is 'Job that failed.';
+--! EndIncluded tables/dead_letter.sql
 --! Included tables/cancel_request.sql
 create table :SCHEMA.cancel_request (
   job_id bigint not null,
@@ -2532,6 +2552,49 @@ $$;
 
 comment on function :SCHEMA.give_back(:SCHEMA.job, timestamptz, integer, boolean) is 'Lets a running job, which the caller has locked, wait again. Returns scheduled or ready; cancelled where a newer job waits under its coalescing key; busy where an open transaction may be adding one and the caller does not wait for it.';
 --! EndIncluded finish/give_back.sql
+--! Included finish/send_dead_letter.sql
+-- Not by enqueue(): together with what is told of it a payload may be larger than one may be, and a job must be able to
+-- fail all the same. A dead letter that fails makes no other, so none goes round.
+create function :SCHEMA.send_dead_letter(job :SCHEMA.job, receiver text, error jsonb)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  defaults :SCHEMA.task_default;
+  due timestamptz;
+  letter bigint;
+begin
+  if exists (select from :SCHEMA.dead_letter where letter_id = job.id) then
+    return;
+  end if;
+  defaults := :SCHEMA.task_defaults(receiver, tell => false);
+  due := clock_timestamp() + defaults.delay;
+  insert into :SCHEMA.job (task, payload, queue, priority, run_at, tags, headers, expires_at, deadline_at)
+  values (
+    defaults.name,
+    jsonb_build_object('job', job.id, 'task', job.task, 'payload', job.payload, 'error', error, 'attempts', job.attempt),
+    defaults.queue,
+    defaults.priority,
+    due,
+    job.tags,
+    job.headers,
+    due + defaults.expires_in,
+    due + defaults.deadline
+  )
+  returning id
+  into letter;
+  insert into :SCHEMA.dead_letter (letter_id, job_id)
+  values (letter, job.id);
+end;
+$$;
+
+comment on function :SCHEMA.send_dead_letter(:SCHEMA.job, text, jsonb) is 'Makes a job of that task, which tells of one that has failed: {"job": id, "task", "payload", "error": {"message", …}, "attempts"}.';
+--! EndIncluded finish/send_dead_letter.sql
 --! Included finish/fail_v1.sql
 -- A retried job stands in line by its new due time: it does not push ahead of jobs that came meanwhile.
 create function :SCHEMA.fail_v1(
@@ -2558,6 +2621,7 @@ declare
   next timestamptz;
   ends boolean;
   outcome text;
+  reason jsonb;
 begin
   if not isfinite(fail_v1.retry_at) then
     perform :SCHEMA.refuse(
@@ -2590,6 +2654,11 @@ begin
     end if;
   end if;
 
+  reason := case jsonb_typeof(error)
+    when 'object' then jsonb_build_object('message', coalesce(error ->> 'message', 'unknown error')) || (error - 'message')
+    when 'string' then jsonb_build_object('message', error #>> '{}')
+    else jsonb_build_object('message', coalesce(error::text, 'unknown error'))
+  end;
   insert into :SCHEMA.attempt_error (job_id, failed_at, drop_on, worker_id, attempt, message, detail)
   values (
     own.id,
@@ -2597,15 +2666,8 @@ begin
     :SCHEMA.drop_on(as_of, greatest(policy.keep_failed, interval '1 day')),
     own.worker_id,
     own.attempt,
-    coalesce(
-      case jsonb_typeof(error)
-        when 'object' then error ->> 'message'
-        when 'string' then error #>> '{}'
-        else error::text
-      end,
-      'unknown error'
-    ),
-    case jsonb_typeof(error) when 'object' then nullif(error - 'message', '{}') end
+    reason ->> 'message',
+    nullif(reason - 'message', '{}')
   );
 
   if ends then
@@ -2616,6 +2678,9 @@ begin
       where job_id = fail_v1.job;
     end if;
     perform :SCHEMA.archive_job(own, 'failed', policy.keep_failed, null, as_of);
+    if policy.dead_letter is not null then
+      perform :SCHEMA.send_dead_letter(own, policy.dead_letter, reason);
+    end if;
     return 'failed';
   end if;
   return outcome;
@@ -2973,6 +3038,9 @@ begin
   where published_at < as_of - interval '10 minutes';
   delete from :SCHEMA.progress as p
   where (select j.id from :SCHEMA.job as j where j.id = p.job_id) is null;
+  delete from :SCHEMA.dead_letter as d
+  where (select j.id from :SCHEMA.job as j where j.id = d.letter_id) is null
+    and (select a.id from :SCHEMA.archive as a where a.id = d.letter_id limit 1) is null;
   delete from :SCHEMA.watch_error
   where failed_at < as_of - interval '7 days';
 end;
@@ -3607,11 +3675,12 @@ declare
 begin
   perform :SCHEMA.check_objects(declarations, 'task', 'name', array[
     'name', 'queue', 'priority', 'delay', 'max_attempts', 'backoff', 'backoff_base', 'backoff_cap', 'backoff_list',
-    'jitter', 'timeout', 'expires_in', 'deadline', 'keep_succeeded', 'keep_failed', 'payload_schema', 'aliases'
+    'jitter', 'timeout', 'expires_in', 'deadline', 'keep_succeeded', 'keep_failed', 'dead_letter', 'payload_schema',
+    'aliases'
   ]);
   insert into :SCHEMA.task as t (
     name, queue, priority, delay, max_attempts, backoff, backoff_base, backoff_cap, backoff_list, jitter,
-    timeout, expires_in, deadline, keep_succeeded, keep_failed, payload_schema, aliases
+    timeout, expires_in, deadline, keep_succeeded, keep_failed, dead_letter, payload_schema, aliases
   )
   select
     :SCHEMA.check_name('task', d.name),
@@ -3629,6 +3698,7 @@ begin
     :SCHEMA.check_span('deadline', d.deadline),
     coalesce(d.keep_succeeded, interval '1 day'),
     coalesce(d.keep_failed, interval '30 days'),
+    d.dead_letter,
     d.payload_schema,
     coalesce(d.aliases, '{}')
   from jsonb_to_recordset(declarations) as d (
@@ -3647,6 +3717,7 @@ begin
     deadline interval,
     keep_succeeded interval,
     keep_failed interval,
+    dead_letter text,
     payload_schema jsonb,
     aliases text[]
   )
@@ -3667,16 +3738,17 @@ begin
     deadline = excluded.deadline,
     keep_succeeded = excluded.keep_succeeded,
     keep_failed = excluded.keep_failed,
+    dead_letter = excluded.dead_letter,
     payload_schema = excluded.payload_schema,
     aliases = excluded.aliases,
     declared_at = excluded.declared_at
   where (
       t.queue, t.priority, t.delay, t.max_attempts, t.backoff, t.backoff_base, t.backoff_cap, t.backoff_list,
-      t.jitter, t.timeout, t.expires_in, t.deadline, t.keep_succeeded, t.keep_failed, t.payload_schema, t.aliases
+      t.jitter, t.timeout, t.expires_in, t.deadline, t.keep_succeeded, t.keep_failed, t.dead_letter, t.payload_schema, t.aliases
     ) is distinct from (
       excluded.queue, excluded.priority, excluded.delay, excluded.max_attempts, excluded.backoff,
       excluded.backoff_base, excluded.backoff_cap, excluded.backoff_list, excluded.jitter, excluded.timeout,
-      excluded.expires_in, excluded.deadline, excluded.keep_succeeded, excluded.keep_failed, excluded.payload_schema, excluded.aliases
+      excluded.expires_in, excluded.deadline, excluded.keep_succeeded, excluded.keep_failed, excluded.dead_letter, excluded.payload_schema, excluded.aliases
     );
   get diagnostics changed = row_count;
   if changed > 0 then
@@ -5823,11 +5895,16 @@ begin
   where job_id = purge.id;
   delete from :SCHEMA.attempt_error
   where job_id = purge.id;
+  perform :SCHEMA.purge(d.letter_id)
+  from :SCHEMA.dead_letter as d
+  where d.job_id = purge.id;
+  delete from :SCHEMA.dead_letter
+  where job_id = purge.id;
   return purged;
 end;
 $$;
 
-comment on function :SCHEMA.purge(bigint) is 'Removes every trace of a job: live or finished, payload, result, errors, progress and log. A running attempt goes on and its end is refused as stale. Returns whether there was such a job.';
+comment on function :SCHEMA.purge(bigint) is 'Removes every trace of a job: live or finished, payload, result, errors, progress and log. Of dead letters that tell of it, too. A running attempt goes on and its end is refused as stale. Returns whether there was such a job.';
 --! EndIncluded control/purge.sql
 --! Included watch/job_draft.sql
 create type :SCHEMA.job_draft as (

@@ -29,6 +29,8 @@ export interface TaskOptions<Input, Output, Result> {
   readonly deadline?: Duration;
   /** How long finished jobs are kept; default succeeded 1 day, others 30 days; 0 keeps nothing. */
   readonly keep?: { readonly succeeded?: Duration; readonly failed?: Duration };
+  /** Task, or the name of one, that gets a job with a `DeadLetter` as payload for each job that ends failed; default none. */
+  readonly deadLetter?: AnyTask | string;
   /** Former names of the task: jobs enqueued under them are its own. */
   readonly aliases?: readonly string[];
   /** Topics that it is subscribed to, from a worker's start on: whatever is published there becomes a job of it. */
@@ -60,10 +62,22 @@ const OPTIONS = [
   "expiresIn",
   "deadline",
   "keep",
+  "deadLetter",
   "aliases",
   "topics",
   "run",
 ] as const satisfies readonly (keyof TaskOptions<unknown, unknown, unknown>)[];
+
+/** Payload of the jobs that a task named as `deadLetter` gets, one for each job that has failed. */
+export interface DeadLetter<Payload = unknown> {
+  /** Id of the job that failed. */
+  readonly job: number;
+  readonly task: string;
+  readonly payload: Payload;
+  /** Why its last attempt failed. */
+  readonly error: { readonly message: string } & Readonly<Record<string, unknown>>;
+  readonly attempts: number;
+}
 
 /** Any task, for lists of them. */
 // biome-ignore lint/suspicious/noExplicitAny: payload types are contravariant in `run`; only `any` admits every task
@@ -104,7 +118,9 @@ export function defineTask<const Name extends string, Input = void, Output = Inp
     return milliseconds;
   };
   const [timeout, expiresIn, deadline] = [span("timeout"), span("expiresIn"), span("deadline")];
-  for (const label of [options.queue, ...(options.aliases ?? []), ...(options.topics ?? [])]) {
+  const deadLetter = typeof options.deadLetter === "object" ? options.deadLetter.name : options.deadLetter;
+  if (deadLetter === name) throw new ConfigError(`task "${name}": deadLetter is the task itself: name another one`);
+  for (const label of [options.queue, deadLetter, ...(options.aliases ?? []), ...(options.topics ?? [])]) {
     if (label !== undefined && (typeof label !== "string" || label.length < 1 || label.length > 200)) {
       throw new ConfigError(`task "${name}": ${quote(label)} is not a name of 1 to 200 characters`);
     }
@@ -130,6 +146,7 @@ export function defineTask<const Name extends string, Input = void, Output = Inp
       deadline: interval(deadline, "deadline"),
       keep_succeeded: interval(options.keep?.succeeded, "keep.succeeded"),
       keep_failed: interval(options.keep?.failed, "keep.failed"),
+      dead_letter: deadLetter,
       payload_schema: jsonSchema(name, options.payload),
       aliases: options.aliases,
     },

@@ -25,6 +25,11 @@ const calls: [title: string, sql: () => string][] = [
   ["complete_v1", () => "select rouse.complete_v1(1, (select lease from held where id = 1))"],
   ["fail_v1", () => "select rouse.fail_v1(1, (select lease from held where id = 1), null)"],
   ["fail_v1 for good", () => "select rouse.fail_v1(1, (select lease from held where id = 1), null, retry => false)"],
+  [
+    "fail_v1 with a dead letter",
+    () =>
+      "update rouse.task set dead_letter = 'dead'; select rouse.fail_v1(1, (select lease from held where id = 1), null, retry => false)",
+  ],
   ["fail_v1, stale", () => "select rouse.fail_v1(1, gen_random_uuid(), null, wait => false)"],
   ["release_v1", () => "select rouse.release_v1(1, (select lease from held where id = 1))"],
   ["deregister_v1", () => `select rouse.deregister_v1(${other})`],

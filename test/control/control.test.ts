@@ -124,7 +124,9 @@ test("A22: purge leaves no trace of a job's payload anywhere", async () => {
   const error = JSON.stringify({ message: secret, stack: secret });
   assert.equal(await value(db.pool, "select rouse.fail_v1($1, $2, $3)", [running, job.lease, error]), "stale");
   assert.equal(await value(db.pool, "select rouse.complete_v1($1, $2, $3)", [running, job.lease, error]), "stale");
+  await declare(db.pool, { name: "mail", dead_letter: "undertaker" });
   const dead = await failed("mail", options);
+  assert.equal(await value(db.pool, "select payload -> 'payload' ->> 'secret' from rouse.job"), secret, "a copy");
   await db.query("update rouse.attempt_error set message = $1, detail = $2", [secret, error]);
   const done = await enqueue(db.pool, "mail", options);
   const { lease } = await claimOne(db.pool, worker);
