@@ -1,8 +1,7 @@
 import type pg from "pg";
-import { checkOut } from "./checkout.ts";
+import { ask } from "./ask.ts";
 import type { Finished } from "./finished.ts";
 import { type ClaimedJob, claimedJob, EXCHANGE_COLUMNS, EXCHANGE_TYPES } from "./job.ts";
-import { outOfPatience } from "./patience.ts";
 
 /** What one call of exchange_v1 answered. */
 export interface Answer {
@@ -22,37 +21,18 @@ export interface Claimant {
   readonly tasks: readonly string[];
 }
 
-/** Time after which a call that got no answer counts as lost with its connection. */
-const ANSWER_TIMEOUT_MS = 30_000;
-
-/** Calls exchange_v1. Where that fails, for whatever reason, the connection is not used again. */
+/** Calls exchange_v1. */
 export async function exchange(
   pool: pg.Pool,
   schema: string,
   { worker, queues, tasks }: Claimant,
   most: number,
   finished: readonly Finished[],
+  patienceMs: number,
 ): Promise<Answer> {
   const text = `select ${EXCHANGE_COLUMNS} from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, notes => $10)`;
   const values = [worker, queues ?? null, tasks, most, ...ends(finished)];
-  const { client, release } = await checkOut(pool);
-  let stopWaiting = () => {};
-  try {
-    const query = client.query({ text, values, rowMode: "array", types: EXCHANGE_TYPES });
-    const lost = new Promise<never>((_resolve, reject) => {
-      stopWaiting = outOfPatience(ANSWER_TIMEOUT_MS, () =>
-        reject(new Error(`the database did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`)),
-      );
-    });
-    const { rows } = await Promise.race([query, lost]);
-    release();
-    return readAnswer(rows);
-  } catch (error) {
-    release(true);
-    throw error;
-  } finally {
-    stopWaiting();
-  }
+  return readAnswer(await ask(pool, { text, values, rowMode: "array", types: EXCHANGE_TYPES }, patienceMs));
 }
 
 /** The arguments completed, leases, results, failures, releases, notes. */

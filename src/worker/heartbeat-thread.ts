@@ -15,6 +15,7 @@ const BEAT_IDLE_MS = 4_300;
 const BEAT_BUSY_MS = 2_000;
 /** Beats in a lease, at least: with a short lease they are quicker. */
 const BEATS_A_LEASE = 6;
+/** Longest wait for an answer; with a short lease a third of it, so that there is time to connect again. */
 const ANSWER_TIMEOUT_MS = 8_000;
 
 interface BeatAnswer {
@@ -34,6 +35,7 @@ let { addresses, worker, trusted } = workerData as HeartbeatData;
 const backoff = new Backoff();
 const peers = new Peers();
 let stuck = 0;
+let leaseMs = 30_000;
 /** The worker whose lock the session holds. */
 let holding: number | undefined;
 /** A pooler stands between: unless it is trusted its sessions are shared, and a lock would outlive the worker. */
@@ -64,7 +66,7 @@ async function beatAt(address: pg.ClientConfig): Promise<Error> {
   const session = new pg.Client({
     ...address,
     application_name: "rouse heartbeat",
-    connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
+    connectionTimeoutMillis: patienceMs(),
     query_timeout: ANSWER_TIMEOUT_MS,
     keepAlive: true,
   });
@@ -101,21 +103,22 @@ async function beat(session: pg.Client): Promise<number> {
   const beating = worker;
   active = false;
   if (holding !== beating && (!pooled || trusted)) {
-    const { rows } = await session.query(`select ${schema}.hold_v1($1) as held`, [beating]);
-    if (rows[0].held) holding = beating;
+    const { held } = await ask<{ held: boolean }>(session, `select ${schema}.hold_v1($1) as held`, [beating]);
+    if (held) holding = beating;
   }
-  const { rows } = await session.query(`select * from ${schema}.beat_v1($1, $2, $3)`, [
+  const suspects = JSON.stringify(peers.suspects(performance.now()));
+  const answer = await ask<BeatAnswer>(session, `select * from ${schema}.beat_v1($1, $2, $3)`, [
     beating,
-    JSON.stringify(peers.suspects(performance.now())),
+    suspects,
     stuck,
   ]);
-  const answer = rows[0] as BeatAnswer;
   if (beating !== worker) return 0;
   if (!answer.known) {
     post({ kind: "unknown", worker });
     return BEAT_BUSY_MS;
   }
-  const { ready, wait_ms: waitMs, lease_ms: leaseMs, trouble, cancels } = answer;
+  const { ready, wait_ms: waitMs, trouble, cancels } = answer;
+  leaseMs = answer.lease_ms;
   post({ kind: "beat", ready, waitMs, longHeld: Number(answer.long_held), leaseMs, trouble, cancels, pooled });
   const longest = leaseMs / BEATS_A_LEASE;
   const idle = Math.min(BEAT_IDLE_MS, longest);
@@ -123,6 +126,17 @@ async function beat(session: pg.Client): Promise<number> {
   // What is seen of a peer is up to a beat old, and the suspicion is told with the next one.
   peers.observe(answer.peers, performance.now(), leaseMs - idle - busy);
   return answer.busy || active ? busy : idle;
+}
+
+/** The only row of the answer. */
+async function ask<Row>(session: pg.Client, text: string, values: unknown[]): Promise<Row> {
+  const query = { text, values, query_timeout: patienceMs() };
+  const { rows } = await session.query(query);
+  return rows[0] as Row;
+}
+
+function patienceMs(): number {
+  return Math.min(ANSWER_TIMEOUT_MS, leaseMs / 3);
 }
 
 /** Waits, unless there is a reason to go on at once. */

@@ -6,6 +6,7 @@ import { toMilliseconds } from "../tasks/duration.ts";
 import { checkOptions } from "../tasks/options.ts";
 import type { TaskRegistry } from "../tasks/registry.ts";
 import { VERSION } from "../version.ts";
+import { ask } from "./ask.ts";
 import { type Answer, exchange } from "./exchange.ts";
 import { Executor } from "./executor.ts";
 import { Feed } from "./feed.ts";
@@ -213,18 +214,18 @@ export class WorkerProcess implements Worker {
   }
 
   async #register(): Promise<void> {
-    const { pool, schema, tasks, options } = this.#parts;
-    await pool.query(`select ${schema}.declare_tasks_v1($1)`, [
+    const { schema, tasks, options } = this.#parts;
+    await this.#ask(`select ${schema}.declare_tasks_v1($1)`, [
       JSON.stringify(tasks.tasks.map(({ declaration }) => declaration)),
     ]);
-    await pool.query(`select ${schema}.declare_topics_v1($1)`, [JSON.stringify(tasks.topics())]);
+    await this.#ask(`select ${schema}.declare_topics_v1($1)`, [JSON.stringify(tasks.topics())]);
     this.#goOn();
-    const { rows } = await pool.query(
+    const [registered] = await this.#ask(
       `select ${schema}.register_v1($1, $2, $3, $4, $5, $6, $7) as id, ${schema}.channel() as channel`,
       [this.name, hostname(), process.pid, VERSION, options.queues ?? null, this.#taskNames, this.#concurrency],
     );
-    this.#id = rows[0].id;
-    this.#listener.listenTo(rows[0].channel);
+    this.#id = registered!.id;
+    this.#listener.listenTo(registered!.channel);
     if (this.#hearing.deaf) this.#do(`polls_v1(${this.#id})`);
   }
 
@@ -251,7 +252,7 @@ export class WorkerProcess implements Worker {
   async #exchange(most: number, finished: readonly Finished[]): Promise<Answer> {
     const { pool, schema, options } = this.#parts;
     const claimant = { worker: this.#id, queues: options.queues, tasks: this.#taskNames };
-    const answer = await exchange(pool, schema, claimant, most, finished);
+    const answer = await exchange(pool, schema, claimant, most, finished, this.#leaseMs);
     if (answer.claimed.length === 0) return answer;
     this.#heartbeat?.active();
     if (claimant.worker === this.#id && this.#registering === undefined) return answer;
@@ -261,11 +262,11 @@ export class WorkerProcess implements Worker {
   }
 
   async #reconcile(unconfirmed: readonly number[]): Promise<void> {
-    const { pool, schema, log } = this.#parts;
+    const { schema, log } = this.#parts;
     const held = [...this.#executor.held().map(({ id }) => id), ...unconfirmed];
-    const { rows } = await pool.query(`select ${schema}.reconcile_v1($1, $2) as released`, [this.#id, held]);
-    if (rows[0].released > 0) {
-      log.info("gave back jobs that were claimed in an answer that got lost", { jobs: rows[0].released });
+    const [answer] = await this.#ask(`select ${schema}.reconcile_v1($1, $2) as released`, [this.#id, held]);
+    if (answer!.released > 0) {
+      log.info("gave back jobs that were claimed in an answer that got lost", { jobs: answer!.released });
     }
   }
 
@@ -287,9 +288,9 @@ export class WorkerProcess implements Worker {
 
   /** Aborts the attempts whose jobs were cancelled. Where this fails, a beat tells of them again. */
   async #lookForCancels(): Promise<void> {
-    const { pool, schema, log } = this.#parts;
+    const { schema, log } = this.#parts;
     try {
-      const { rows } = await pool.query(`select id, lease from ${schema}.cancels_v1($1)`, [this.#id]);
+      const rows = await this.#ask(`select id, lease from ${schema}.cancels_v1($1)`, [this.#id]);
       const leases = new Map(rows.map((row) => [Number(row.id), row.lease]));
       if (leases.size > 0) this.#executor.cancel(({ id, lease }) => leases.get(id) === lease);
     } catch (error) {
@@ -326,8 +327,13 @@ export class WorkerProcess implements Worker {
 
   /** Calls a function of the database that may as well fail. */
   #do(call: string): void {
-    const { pool, schema, log } = this.#parts;
-    pool.query(`select ${schema}.${call}`).catch((error) => log.warn(`${call} failed`, { error: error.message }));
+    const { schema, log } = this.#parts;
+    this.#ask(`select ${schema}.${call}`).catch((error) => log.warn(`${call} failed`, { error: error.message }));
+  }
+
+  /** What is not answered within a lease is given up with its connection. */
+  #ask(text: string, values: readonly unknown[] = []): Promise<pg.QueryResultRow[]> {
+    return ask(this.#parts.pool, { text, values: [...values] }, this.#leaseMs);
   }
 }
 

@@ -54,6 +54,8 @@ const tasks = [
   }),
   defineTask("effect", {
     ...options,
+    // What else would end a handler that waits for a query on a connection that swallows everything?
+    timeout: "20s",
     run: async ({ n, ms }, ctx) =>
       await journaled(ctx, n, (run) =>
         ctx.transaction(async (client) => {

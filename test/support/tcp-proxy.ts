@@ -9,6 +9,7 @@ export class TcpProxy {
   #refusing = false;
   #stalled = false;
   #transactions = 0;
+  #attempts = 0;
   #lose: { readonly text: string; readonly lost: () => void } | undefined;
 
   private constructor(url: string) {
@@ -18,17 +19,21 @@ export class TcpProxy {
   }
 
   /** @param url Of the server behind it. */
-  static async start(url: string): Promise<TcpProxy> {
+  static async start(url: string, host = "127.0.0.1", port = 0): Promise<TcpProxy> {
     const proxy = new TcpProxy(url);
-    proxy.#listening.listen(0, "127.0.0.1");
+    proxy.#listening.listen(port, host);
     await once(proxy.#listening, "listening");
     return proxy;
+  }
+
+  get port(): number {
+    return (this.#listening.address() as net.AddressInfo).port;
   }
 
   /** That URL, by way of the proxy. */
   through(url: string): string {
     const through = new URL(url);
-    through.host = `127.0.0.1:${(this.#listening.address() as net.AddressInfo).port}`;
+    through.host = `127.0.0.1:${this.port}`;
     return through.href;
   }
 
@@ -65,6 +70,11 @@ export class TcpProxy {
     return this.#transactions;
   }
 
+  /** How often somebody has tried to connect so far. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
   /** The next answer of the server that contains this text is lost, and its connection with it. Resolves then. */
   loseAnswer(text: string): Promise<void> {
     return new Promise((lost) => {
@@ -79,6 +89,7 @@ export class TcpProxy {
   }
 
   #accept(client: net.Socket): void {
+    this.#attempts += 1;
     if (this.#refusing) {
       client.destroy();
       return;
