@@ -1,5 +1,6 @@
 export type { ControlOptions, JobIds, RescheduleOptions } from "./client/control.ts";
-export type { EnqueueOptions, JobHandle, JobOptions } from "./client/enqueue.ts";
+export type { Enqueued, EnqueueOptions, JobHandle, JobOptions } from "./client/enqueue.ts";
+export type { EnqueueCall, Middleware, NewJob, RunCall } from "./client/middleware.ts";
 export type { Queryable } from "./client/queryable.ts";
 export type { ResultOptions } from "./client/results.ts";
 export { createRouse, type ManyJob, type Rouse, type RouseOptions } from "./client/rouse.ts";

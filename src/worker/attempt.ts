@@ -1,4 +1,5 @@
 import type { ClientBase } from "pg";
+import type { Around } from "../client/middleware.ts";
 import { CancelledError, RouseError, StaleAttemptError, StoppedError, TimeoutError } from "../errors.ts";
 import { type Logger, withFields } from "../log.ts";
 import type { AnyTask } from "../tasks/define-task.ts";
@@ -19,6 +20,7 @@ const LARGEST_RESULT = 1_000_000;
 export interface AttemptTools extends TransactionTools {
   readonly log: Logger;
   readonly notes: Notes;
+  readonly around: Around;
   /** Called once, when it is decided how the attempt ends; the handler may still be running. */
   readonly onDecided: (finished: Finished) => void;
 }
@@ -93,7 +95,9 @@ export class Attempt {
     try {
       const payload =
         this.#task.payload === undefined ? undefined : await parseStored(this.#task, this.claimed.payload);
-      const result = await this.#task.run(payload, new Context(this));
+      const ctx = new Context(this);
+      const call = { task: this.#task.name, payload, ctx };
+      const result = await this.#tools.around.run(call, () => this.#task.run(payload, ctx));
       // Begun and not awaited: whether it commits still decides.
       if (this.#transacting) await this.#transaction;
       if (!this.#decided) this.#succeed(result);

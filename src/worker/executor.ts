@@ -44,8 +44,8 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    const { pool, schema, log, notes, transactions, onFinished } = options;
-    this.#tools = { pool, schema, log, notes, transactions, onDecided: onFinished };
+    const { onFinished: onDecided, ...tools } = options;
+    this.#tools = { ...tools, onDecided };
   }
 
   /** Handlers that run, those included that ignore their signal. */

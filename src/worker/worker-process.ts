@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type pg from "pg";
+import type { Around } from "../client/middleware.ts";
 import { ConfigError, StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { toMilliseconds } from "../tasks/duration.ts";
@@ -27,6 +28,7 @@ export interface WorkerParts {
   readonly schema: string;
   readonly tasks: TaskRegistry;
   readonly log: Logger;
+  readonly around: Around;
   readonly options: WorkerOptions;
   readonly onStopped: (worker: Worker) => void;
 }
@@ -80,6 +82,7 @@ export class WorkerProcess implements Worker {
     });
     this.#executor = new Executor({
       notes: this.#notes,
+      around: parts.around,
       pool,
       schema,
       tasks,

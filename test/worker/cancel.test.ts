@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import test from "node:test";
+import { Around } from "../../src/client/middleware.ts";
 import { CancelledError, defineTask } from "../../src/index.ts";
 import { Attempt } from "../../src/worker/attempt.ts";
 import type { ClaimedJob } from "../../src/worker/job.ts";
@@ -147,6 +148,7 @@ test("B11: a job that was claimed ahead and has not begun is cancelled without r
     schema: "rouse",
     log: new TestLog(),
     notes: undefined as never,
+    around: new Around(),
     transactions: undefined as never,
     tasks: new TaskRegistry([task]),
     concurrency: 1,
@@ -179,6 +181,7 @@ test("a handler that cleans up without end holds its slot, and no longer its job
     schema: "rouse",
     log: new TestLog(),
     notes: undefined as never,
+    around: new Around(),
     transactions: undefined as never,
     onDecided: ({ kind }) => ended.push(kind),
   });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test, { mock } from "node:test";
+import { Around } from "../../src/client/middleware.ts";
 import { defineTask } from "../../src/index.ts";
 import { TaskRegistry } from "../../src/tasks/registry.ts";
 import { Executor } from "../../src/worker/executor.ts";
@@ -25,6 +26,7 @@ function executor(concurrency: number) {
     schema: "rouse",
     log: new TestLog(),
     notes: undefined as never,
+    around: new Around(),
     transactions: new Turns(1),
     concurrency,
     tasks: new TaskRegistry([task]),
