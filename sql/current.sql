@@ -21,6 +21,7 @@
 --!include tables/watch_error.sql
 --!include tables/subscription.sql
 --!include tables/broadcast.sql
+--!include tables/broadcast_mark.sql
 --!include wake/installation.sql
 --!include wake/channel.sql
 --!include wake/wake_queue.sql
@@ -156,6 +157,8 @@
 --!include watch/unsubscribe.sql
 --!include watch/declare_topics_v1.sql
 --!include watch/broadcasts_v1.sql
+--!include watch/broadcast_mark_v1.sql
+--!include watch/broadcasts_since_v1.sql
 --!include watch/is_row_expression.sql
 --!include watch/check_watch_expression.sql
 --!include watch/check_watch_value.sql

@@ -35,7 +35,9 @@ export {
 export type { Duration } from "./tasks/duration.ts";
 export { PermanentError, RetryError } from "./tasks/handler-errors.ts";
 export type { RetryPolicy } from "./tasks/retry.ts";
+export type { Listening, ListenOptions } from "./topics/broadcasts.ts";
 export type { PublishOptions } from "./topics/publish.ts";
+export type { Message, MessageHandler } from "./topics/subscribers.ts";
 export { defineWatch, type Watch, type WatchOptions } from "./watches/define-watch.ts";
 export { type RowChange, type RowEvent, rowChange, type WatchEvent } from "./watches/row-change.ts";
 export type { JobContext, JobInfo } from "./worker/context.ts";

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:c8ec0f18498a8c1bc8d3207537130a0561158734
+--! Hash: sha1:798a30cc8eb9bfc76dde63639d3811fc4b0b5bea
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -767,6 +767,7 @@ create unlogged table :SCHEMA.broadcast (
   published_at timestamptz not null default clock_timestamp(),
   topic text not null,
   payload jsonb not null,
+  xact xid8 not null default pg_current_xact_id(),
   constraint broadcast_pkey primary key (id, n)
 ) with (
   -- As many rows are removed as are added: vacuum by count of dead rows.
@@ -781,13 +782,31 @@ alter table :SCHEMA.broadcast
   alter column payload set statistics 0;
 
 comment on sequence :SCHEMA.broadcast_id is 'Ids of live messages.';
-comment on table :SCHEMA.broadcast is 'Live messages on their way to listening processes, removed by maintain() after ten minutes. A notification names them, since any size must fit and since every role of a database may listen.';
+comment on table :SCHEMA.broadcast is 'Live messages on their way to listening processes, removed by maintain() ten minutes after their commit or later. A notification names them, since any size must fit and since every role of a database may listen.';
 comment on column :SCHEMA.broadcast.id is 'What the notification names: messages published in one statement share it.';
 comment on column :SCHEMA.broadcast.n is 'Position of the message among these.';
 comment on column :SCHEMA.broadcast.published_at is 'When it was published.';
 comment on column :SCHEMA.broadcast.topic is 'Topic it was published to.';
 comment on column :SCHEMA.broadcast.payload is 'The message.';
+comment on column :SCHEMA.broadcast.xact is 'Transaction that published it, to tell whether it was committed before or after a mark.';
 --! EndIncluded tables/broadcast.sql
+--! Included tables/broadcast_mark.sql
+-- Notifications come in the order of commits. Who has heard of a mark has therefore heard of all that its snapshot sees, and
+-- what the snapshot does not see is what to look for after a broken connection.
+--
+-- Unlogged as the messages are: where a crash has emptied their table no mark is left to go on from.
+create unlogged table :SCHEMA.broadcast_mark (
+  id bigint not null generated always as identity,
+  snapshot pg_snapshot not null,
+  made_at timestamptz not null default clock_timestamp(),
+  constraint broadcast_mark_pkey primary key (id)
+);
+
+comment on table :SCHEMA.broadcast_mark is 'Marks in the stream of live messages: listening processes make one about every 30 seconds, all of them together, and after a broken connection go on from the last one they heard of.';
+comment on column :SCHEMA.broadcast_mark.id is 'What the notification names.';
+comment on column :SCHEMA.broadcast_mark.snapshot is 'Which transactions were committed before it.';
+comment on column :SCHEMA.broadcast_mark.made_at is 'When it was made.';
+--! EndIncluded tables/broadcast_mark.sql
 --! Included wake/installation.sql
 create function :SCHEMA.installation()
   returns oid
@@ -3033,9 +3052,26 @@ create function :SCHEMA.drop_stale(as_of timestamptz default clock_timestamp())
   security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  old_enough :SCHEMA.broadcast_mark;
 begin
-  delete from :SCHEMA.broadcast
-  where published_at < as_of - interval '10 minutes';
+  select m.*
+  into old_enough
+  from :SCHEMA.broadcast_mark as m
+  where m.made_at < as_of - interval '10 minutes'
+  order by m.made_at desc
+  limit 1;
+  -- Ten minutes after the commit: a message may be much older than the end of its transaction.
+  delete from :SCHEMA.broadcast as b
+  where pg_visible_in_snapshot(b.xact, old_enough.snapshot)
+     or b.published_at < as_of - interval '1 day';
+  delete from :SCHEMA.broadcast_mark as m
+  where m.made_at < old_enough.made_at;
+  -- For the next time, where nobody listens and makes marks.
+  insert into :SCHEMA.broadcast_mark (snapshot)
+  select pg_current_snapshot()
+  where exists (select from :SCHEMA.broadcast);
+
   delete from :SCHEMA.progress as p
   where (select j.id from :SCHEMA.job as j where j.id = p.job_id) is null;
   delete from :SCHEMA.dead_letter as d
@@ -6263,8 +6299,65 @@ begin atomic
   order by b.id, b.n;
 end;
 
-comment on function :SCHEMA.broadcasts_v1(bigint[]) is 'Listener protocol: the live messages that notifications named as {"topic": name, "id": number}, several for an id where one statement published several. They are kept for ten minutes.';
+comment on function :SCHEMA.broadcasts_v1(bigint[]) is 'Listener protocol: the live messages that notifications named as {"topic": name, "id": number}, several for an id where one statement published several. They are kept for at least ten minutes.';
 --! EndIncluded watch/broadcasts_v1.sql
+--! Included watch/broadcast_mark_v1.sql
+create function :SCHEMA.broadcast_mark_v1()
+  returns bigint
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mark bigint;
+begin
+  insert into :SCHEMA.broadcast_mark (snapshot)
+  values (pg_current_snapshot())
+  returning id
+  into mark;
+  perform pg_notify(:SCHEMA.channel(), json_build_object('mark', mark)::text);
+  return mark;
+end;
+$$;
+
+comment on function :SCHEMA.broadcast_mark_v1() is 'Listener protocol: marks a place in the stream of live messages and notifies {"mark": number}. Who has heard of a mark has heard of all that was committed before it; broadcasts_since_v1() gives the rest. A call is a transaction of its own. Each process that listens calls it when it has heard of no mark for 30 seconds, and if it then hears of none its connection is dead.';
+--! EndIncluded watch/broadcast_mark_v1.sql
+--! Included watch/broadcasts_since_v1.sql
+create function :SCHEMA.broadcasts_since_v1(topics text[], mark bigint)
+  returns table (id bigint, topic text, payload jsonb, published_at timestamptz)
+  language plpgsql
+  stable
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  seen pg_snapshot;
+begin
+  -- A minute less than messages are kept for, so that none is removed meanwhile.
+  select m.snapshot
+  into seen
+  from :SCHEMA.broadcast_mark as m
+  where m.id = mark
+    and m.made_at > clock_timestamp() - interval '9 minutes';
+  if not found then
+    raise exception using
+      errcode = 'object_not_in_prerequisite_state',
+      message = format('what was published since mark %s may be gone', coalesce(mark::text, 'null')),
+      hint = 'Messages are kept for ten minutes, and lost where the server crashes or fails over. Make a new mark and take the state of things from where it is kept.';
+  end if;
+  return query
+  select b.id, b.topic, b.payload, b.published_at
+  from :SCHEMA.broadcast as b
+  where b.topic = any (topics)
+    and not pg_visible_in_snapshot(b.xact, seen)
+  order by b.id, b.n;
+end;
+$$;
+
+comment on function :SCHEMA.broadcasts_since_v1(text[], bigint) is 'Listener protocol: the live messages of these topics that were committed after a mark, for who has lost its connection since; an error (55000) where some may be gone.';
+--! EndIncluded watch/broadcasts_since_v1.sql
 --! Included watch/is_row_expression.sql
 create function :SCHEMA.is_row_expression(value text)
   returns boolean

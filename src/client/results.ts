@@ -1,10 +1,9 @@
-import type pg from "pg";
 import { RouseError, StoppedError, TimeoutError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Duration, toMilliseconds } from "../tasks/duration.ts";
 import { checkOptions } from "../tasks/options.ts";
 import { Alarm } from "../worker/alarm.ts";
-import { Listener } from "../worker/listener.ts";
+import type { SharedListener } from "../worker/shared-listener.ts";
 import { type Ended, outcomeOf, readEnded } from "./ended.ts";
 import type { Queryable } from "./queryable.ts";
 
@@ -28,25 +27,34 @@ interface Awaited {
 }
 
 /**
- * Waits for the ends of jobs. Any number of waits share one connection that listens, and one question to the database at a
+ * Waits for the ends of jobs. Any number of waits share the connection that listens, and one question to the database at a
  * time: a notification says which jobs to ask for, and since it may be lost each is asked for again now and then.
  */
 export class Results {
   readonly #db: Queryable;
   readonly #schema: string;
-  readonly #addresses: readonly pg.ClientConfig[];
+  readonly #listener: SharedListener;
   readonly #log: Logger;
   readonly #awaited = new Map<number, Awaited>();
   readonly #linger = new Alarm(() => void this.#stopListening());
-  #listener: Promise<Listener> | undefined;
+  readonly #ears = {
+    // What ended before was not notified of.
+    onListening: () => {
+      for (const id of this.#awaited.keys()) this.#askFor(id);
+    },
+    onHint: ({ ended }: Readonly<Record<string, unknown>>) => {
+      if (typeof ended === "number" && this.#awaited.has(ended)) this.#askFor(ended);
+    },
+  };
+  #listening: Promise<void> | undefined;
   #ask = new Set<number>();
   #asking = false;
   #closed = false;
 
-  constructor(db: Queryable, schema: string, addresses: readonly pg.ClientConfig[], log: Logger) {
+  constructor(db: Queryable, schema: string, listener: SharedListener, log: Logger) {
     this.#db = db;
     this.#schema = schema;
-    this.#addresses = addresses;
+    this.#listener = listener;
     this.#log = log;
   }
 
@@ -89,38 +97,27 @@ export class Results {
   }
 
   /** Listens, if it does not yet. Asking now and then does without. */
-  #listen(): Promise<Listener> {
-    this.#listener ??= this.#startListening();
-    return this.#listener;
+  #listen(): Promise<void> {
+    this.#listening ??= this.#startListening();
+    return this.#listening;
   }
 
-  async #startListening(): Promise<Listener> {
-    const listener = new Listener({
-      addresses: this.#addresses,
-      log: this.#log,
-      // What ended before was not notified of.
-      onListening: () => {
-        for (const id of this.#awaited.keys()) this.#askFor(id);
-      },
-      onHint: ({ ended }) => {
-        if (typeof ended === "number" && this.#awaited.has(ended)) this.#askFor(ended);
-      },
-    });
+  async #startListening(): Promise<void> {
     try {
       const { rows } = await this.#db.query(`select ${this.#schema}.channel() as channel`);
-      listener.listenTo(rows[0]!.channel as string);
-      if (!this.#closed) await listener.start();
+      this.#listener.listenTo(rows[0]!.channel as string);
+      if (!this.#closed) await this.#listener.open(this.#ears);
     } catch (error) {
-      this.#listener = undefined;
+      this.#listening = undefined;
       this.#log.debug("cannot listen for the ends of jobs", { error: (error as Error).message });
     }
-    return listener;
   }
 
   async #stopListening(): Promise<void> {
-    const listener = this.#listener;
-    this.#listener = undefined;
-    await (await listener)?.close();
+    const listening = this.#listening;
+    this.#listening = undefined;
+    await listening;
+    await this.#listener.close(this.#ears);
   }
 
   /** One turn of the event loop later, so that all that is awaited in this turn is asked for at once. */

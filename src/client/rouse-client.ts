@@ -8,10 +8,13 @@ import type { AnyTask } from "../tasks/define-task.ts";
 import { checkOptions } from "../tasks/options.ts";
 import { checkInput } from "../tasks/payload.ts";
 import { TaskRegistry } from "../tasks/registry.ts";
+import { Broadcasts, type Listening, type ListenOptions } from "../topics/broadcasts.ts";
 import { type PublishOptions, publish } from "../topics/publish.ts";
+import type { MessageHandler } from "../topics/subscribers.ts";
 import { checkWatches, declareWatches } from "../watches/declare.ts";
 import type { Watch } from "../watches/define-watch.ts";
 import { connectionLike } from "../worker/connection.ts";
+import { SharedListener } from "../worker/shared-listener.ts";
 import type { Worker, WorkerOptions } from "../worker/worker.ts";
 import { WorkerProcess } from "../worker/worker-process.ts";
 import { type Address, addressesOf } from "./addresses.ts";
@@ -52,7 +55,9 @@ export class RouseClient implements Rouse {
   readonly #log: Logger;
   readonly #around: Around;
   readonly #workers = new Set<Worker>();
+  readonly #listener: SharedListener;
   readonly #results: Results;
+  readonly #broadcasts: Broadcasts;
   readonly #onIdleError = (error: Error) => this.#log.debug("an idle connection was lost", { error: error.message });
   #closed: Promise<void> | undefined;
 
@@ -78,7 +83,14 @@ export class RouseClient implements Rouse {
         : addresses.length > 0
           ? addresses
           : [connectionLike(this.#pool)];
-    this.#results = new Results(this.#pool, this.#schema, this.#direct, this.#log);
+    this.#listener = new SharedListener({ addresses: this.#direct, log: this.#log });
+    this.#results = new Results(this.#pool, this.#schema, this.#listener, this.#log);
+    this.#broadcasts = new Broadcasts({
+      listener: this.#listener,
+      pool: this.#pool,
+      schema: this.#schema,
+      log: this.#log,
+    });
     // An idle connection that breaks is replaced when next needed; without a listener it would end the process.
     this.#pool.on("error", this.#onIdleError);
   }
@@ -140,6 +152,11 @@ export class RouseClient implements Rouse {
     return publish(this.#pool, this.#schema, topic, payload, options);
   }
 
+  async listen(topic: string, handler: MessageHandler, options: ListenOptions = {}): Promise<Listening> {
+    if (this.#closed !== undefined) throw new RouseError("this client was closed: listening needs a new one");
+    return this.#broadcasts.listen(topic, handler, options);
+  }
+
   async startWorker(options: WorkerOptions = {}): Promise<Worker> {
     if (this.#closed !== undefined) throw new RouseError("this client was closed: a worker needs a new one");
     if (this.#schedules !== undefined) {
@@ -155,6 +172,7 @@ export class RouseClient implements Rouse {
     const worker = new WorkerProcess({
       pool: this.#pool,
       direct: this.#direct,
+      listener: this.#listener,
       schema: this.#schema,
       tasks: new TaskRegistry([...this.#tasks.tasks, commandTask(this.#pool, this.#schema)]),
       log: this.#log,
@@ -169,7 +187,11 @@ export class RouseClient implements Rouse {
 
   close(): Promise<void> {
     this.#closed ??= (async () => {
-      await Promise.all([...[...this.#workers].map((worker) => worker.stop()), this.#results.close()]);
+      await Promise.all([
+        ...[...this.#workers].map((worker) => worker.stop()),
+        this.#results.close(),
+        this.#broadcasts.close(),
+      ]);
       // An ended pool still tells of connections that break while they close, so its listener stays.
       if (this.#ownsPool) await this.#pool.end();
       else this.#pool.off("error", this.#onIdleError);

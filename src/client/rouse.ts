@@ -2,7 +2,9 @@ import type pg from "pg";
 import type { Logger } from "../log.ts";
 import type { Schedule } from "../schedules/define-schedule.ts";
 import type { AnyTask, InputOf, ResultOf } from "../tasks/define-task.ts";
+import type { Listening, ListenOptions } from "../topics/broadcasts.ts";
 import type { PublishOptions } from "../topics/publish.ts";
+import type { MessageHandler } from "../topics/subscribers.ts";
 import type { Watch } from "../watches/define-watch.ts";
 import type { Worker, WorkerOptions } from "../worker/worker.ts";
 import type { ControlOptions, JobIds, RescheduleOptions } from "./control.ts";
@@ -127,9 +129,20 @@ export interface Rouse extends AsyncDisposable {
    * @returns How many jobs there are; none where nobody has subscribed, which is no error.
    */
   publish(topic: string, payload?: unknown, options?: PublishOptions): Promise<number>;
+  /**
+   * Calls the handler for each message that is published to a topic from now on, by whomever, after its commit. All that
+   * listens in a process, its workers too, shares one connection.
+   *
+   * Each message comes once, in the order of commits. After a broken connection what was published meanwhile comes first;
+   * a message around the break may then come twice. Where messages may be lost, `onMissed` is called.
+   *
+   * @returns when messages are heard.
+   * @throws RouseError where the server cannot be listened to.
+   */
+  listen(topic: string, handler: MessageHandler, options?: ListenOptions): Promise<Listening>;
   /** Starts a worker in this process. */
   startWorker(options?: WorkerOptions): Promise<Worker>;
-  /** Stops the workers and ends the connections. */
+  /** Stops the workers, ends listening, and ends the connections. */
   close(): Promise<void>;
 }
 

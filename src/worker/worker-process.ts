@@ -15,16 +15,17 @@ import type { Finished } from "./finished.ts";
 import { Hearing } from "./hearing.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Beat } from "./heartbeat-messages.ts";
-import { Listener } from "./listener.ts";
 import { Notes } from "./notes.ts";
+import type { Ears, SharedListener } from "./shared-listener.ts";
 import { Turns } from "./turns.ts";
 import type { Worker, WorkerOptions } from "./worker.ts";
 
 /** What a worker is made of. */
 export interface WorkerParts {
   readonly pool: pg.Pool;
-  /** Where the listener and the heartbeat connect; several: to the one that takes writes. */
+  /** Where the heartbeat connects; several: to the one that takes writes. */
   readonly direct: readonly pg.ClientConfig[];
+  readonly listener: SharedListener;
   readonly schema: string;
   readonly tasks: TaskRegistry;
   readonly log: Logger;
@@ -56,7 +57,7 @@ export class WorkerProcess implements Worker {
   readonly #notes: Notes;
   readonly #executor: Executor;
   readonly #feed: Feed;
-  readonly #listener: Listener;
+  readonly #ears: Ears;
   readonly #hearing: Hearing;
   #heartbeat: Heartbeat | undefined;
   #id = 0;
@@ -68,7 +69,7 @@ export class WorkerProcess implements Worker {
   #stopping: Promise<void> | undefined;
 
   constructor(parts: WorkerParts) {
-    const { pool, direct, schema, tasks, log, options } = parts;
+    const { pool, schema, listener, tasks, log, options } = parts;
     checkOptions("startWorker", options, ["concurrency", "queues", "name", "grace"]);
     this.#parts = parts;
     this.#concurrency = checkConcurrency(options.concurrency ?? 10);
@@ -106,22 +107,20 @@ export class WorkerProcess implements Worker {
       },
       onReach: (reached) => (reached ? this.#executor.resume() : this.#executor.pause()),
     });
-    this.#listener = new Listener({
-      addresses: direct,
-      log,
+    this.#ears = {
       onListening: () => {
         this.#hearing.clear();
         this.#feed.wake();
         void this.#lookForCancels();
       },
       onHint: (hint) => this.#heard(hint),
-    });
+    };
     this.#hearing = new Hearing({
       log,
-      onDead: () => this.#listener.restart("it heard nothing of the last beat"),
+      onDead: () => listener.restart("it heard nothing of the last beat"),
       onLasting: () => this.#heartbeat?.trust(),
       onDeaf: () => {
-        void this.#listener.close();
+        void listener.close(this.#ears);
         this.#do(`polls_v1(${this.#id})`);
       },
       look: () => this.#feed.wake(),
@@ -144,7 +143,7 @@ export class WorkerProcess implements Worker {
   }
 
   async #start(): Promise<void> {
-    const { direct, schema, log, tasks } = this.#parts;
+    const { direct, schema, listener, log, tasks } = this.#parts;
     // No job is claimed before somebody would notice that this process died with it.
     this.#feed.pause();
     await this.#register();
@@ -157,7 +156,7 @@ export class WorkerProcess implements Worker {
       onBeat: (beat) => this.#beat(beat),
       onUnknown: (worker) => void this.#registerAgain(worker),
     });
-    await Promise.all([this.#heartbeat.start(), this.#listener.start()]);
+    await Promise.all([this.#heartbeat.start(), listener.open(this.#ears)]);
     this.#goOn();
     this.#started = true;
     this.#feed.resume();
@@ -200,7 +199,7 @@ export class WorkerProcess implements Worker {
     this.#feed.close();
     this.#notes.close();
     this.#hearing.close();
-    await this.#listener.close();
+    await this.#parts.listener.close(this.#ears);
     await within(ANSWER_MS, this.#registering);
     if (this.#id !== 0) {
       // Where the database is gone, others will find this worker dead.
@@ -228,7 +227,7 @@ export class WorkerProcess implements Worker {
       [this.name, hostname(), process.pid, VERSION, options.queues ?? null, this.#taskNames, this.#concurrency],
     );
     this.#id = registered!.id;
-    this.#listener.listenTo(registered!.channel);
+    this.#parts.listener.listenTo(registered!.channel);
     if (this.#hearing.deaf) this.#do(`polls_v1(${this.#id})`);
   }
 
@@ -279,7 +278,8 @@ export class WorkerProcess implements Worker {
       this.#hearing.heard();
       return;
     }
-    if (hint.ended !== undefined || hint.progress !== undefined) return;
+    // Told to others, who await results or listen to a topic.
+    if (["ended", "progress", "topic", "mark"].some((kind) => hint[kind] !== undefined)) return;
     if (hint.cancel !== undefined) {
       if (hint.cancel === this.#id) void this.#lookForCancels();
       return;
@@ -314,7 +314,7 @@ export class WorkerProcess implements Worker {
       this.#maintainAt = performance.now() + MAINTAIN_EVERY_MS * (0.5 + Math.random());
       this.#do("maintain()");
     }
-    if (this.#listener.listening) this.#hearing.sent(pooled);
+    if (this.#parts.listener.listening) this.#hearing.sent(pooled);
   }
 
   /** Without a sign of life for half a lease: what it claimed now might go to others before it is done. */

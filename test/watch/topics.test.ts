@@ -149,12 +149,48 @@ test("C8: a watch that only publishes tells 2,500 rows, a thousand at a time", a
   assert.deepEqual(await takeJobs(database), []);
 });
 
-test("live messages are removed after ten minutes", async () => {
-  await publish(pool, "news", 1);
-  await publish(pool, "news", 2);
-  await query("update rouse.broadcast set published_at = published_at - interval '11 minutes' where payload = '1'");
-  await query("select rouse.maintain()");
-  assert.deepEqual(await query("select payload from rouse.broadcast"), [{ payload: 2 }]);
+/** Lets housekeeping take the time to be that much later. */
+const dropStale = (later: string) => query("select rouse.drop_stale(clock_timestamp() + $1::interval)", [later]);
+
+test("live messages are removed ten minutes after their commit, however long their transaction was open", async () => {
+  const client = await database.connect();
+  await client.query("begin");
+  await publish(client, "news", "long");
+  await publish(pool, "news", "short");
+  await dropStale("0");
+  await dropStale("9 minutes");
+  assert.equal((await query("select from rouse.broadcast")).length, 1);
+  await client.query("commit");
+  await dropStale("11 minutes");
+  assert.deepEqual(await query("select payload from rouse.broadcast"), [{ payload: "long" }]);
+  await dropStale("11 minutes");
+  assert.deepEqual(await query("select payload from rouse.broadcast"), []);
+});
+
+test("C8: from a mark that was heard, what was committed later is found: no more, no less", async () => {
+  const listener = await database.connect();
+  const heard: number[] = [];
+  listener.on("notification", ({ payload }) => heard.push(JSON.parse(payload ?? "{}").mark));
+  await listener.query(`do $$ begin execute 'listen ' || rouse.channel(); end $$`);
+  const since = async (mark: unknown) =>
+    (await query("select topic, payload from rouse.broadcasts_since_v1('{a,b}', $1)", [mark])).map(
+      ({ topic, payload }) => `${topic} ${payload}`,
+    );
+  const open = await database.connect();
+  await publish(pool, "a", 1);
+  await open.query("begin");
+  await publish(open, "a", 2);
+  const [{ mark }] = (await query("select rouse.broadcast_mark_v1()::integer as mark")) as [{ mark: number }];
+  await until(() => heard.includes(mark), { message: "the mark is heard" });
+  assert.deepEqual(await since(mark), []);
+  await publish(pool, "b", 3);
+  await publish(pool, "c", 4);
+  assert.deepEqual(await since(mark), ["b 3"]);
+  await open.query("commit");
+  assert.deepEqual(await since(mark), ["a 2", "b 3"]);
+  await query("update rouse.broadcast_mark set made_at = made_at - interval '9 minutes' where id = $1", [mark]);
+  await assert.rejects(since(mark), { code: "55000", message: `what was published since mark ${mark} may be gone` });
+  await assert.rejects(since(null), { code: "55000" });
 });
 
 test("subscriptions come from SQL and from code, and code takes away only its own", async () => {
