@@ -23,8 +23,10 @@ export {
   type Schedule,
   type TaskScheduleOptions,
 } from "./schedules/define-schedule.ts";
+export type { BatchOptions, BatchResult } from "./tasks/batch.ts";
 export {
   type AnyTask,
+  type BatchTaskOptions,
   type DeadLetter,
   defineTask,
   type InputOf,
@@ -40,5 +42,5 @@ export type { PublishOptions } from "./topics/publish.ts";
 export type { Message, MessageHandler } from "./topics/subscribers.ts";
 export { defineWatch, type Watch, type WatchOptions } from "./watches/define-watch.ts";
 export { type RowChange, type RowEvent, rowChange, type WatchEvent } from "./watches/row-change.ts";
-export type { JobContext, JobInfo } from "./worker/context.ts";
+export type { BatchContext, JobContext, JobInfo } from "./worker/context.ts";
 export type { Worker, WorkerOptions } from "./worker/worker.ts";

@@ -1,5 +1,6 @@
 import { ConfigError } from "../errors.ts";
-import type { JobContext } from "../worker/context.ts";
+import type { Logger } from "../log.ts";
+import type { JobInfo } from "../worker/context.ts";
 import type { Enqueued, JobOptions } from "./enqueue.ts";
 import type { Queryable } from "./queryable.ts";
 
@@ -19,9 +20,12 @@ export interface EnqueueCall {
 /** A run of a handler. */
 export interface RunCall {
   readonly task: string;
-  /** As the handler gets it. */
+  /** As the handler gets it; a list where it runs a batch. */
   readonly payload: unknown;
-  readonly ctx: JobContext;
+  /** The job, or those of a batch in the order of their payloads. */
+  readonly jobs: readonly JobInfo[];
+  readonly signal: AbortSignal;
+  readonly log: Logger;
 }
 
 /**
@@ -56,10 +60,11 @@ export class Around {
   }
 
   /** What the handler gives, as it gives it where there is nothing around. */
-  run(call: RunCall, handler: () => unknown): unknown {
+  run(call: () => RunCall, handler: () => unknown): unknown {
     if (this.#run.length === 0) return handler();
+    const told = call();
     return this.#run.reduceRight<() => Promise<unknown>>(
-      (next, layer) => async () => layer(call, next),
+      (next, layer) => async () => layer(told, next),
       async () => handler(),
     )();
   }

@@ -1,5 +1,6 @@
 import { ConfigError } from "../errors.ts";
 import type { JobContext } from "../worker/context.ts";
+import { type Batch, type BatchOptions, type BatchRun, checkBatch, runAlone } from "./batch.ts";
 import { type Duration, toInterval, toMilliseconds } from "./duration.ts";
 import { checkOptions } from "./options.ts";
 import { type RetryPolicy, retryColumns } from "./retry.ts";
@@ -39,6 +40,16 @@ export interface TaskOptions<Input, Output, Result> {
   run(payload: Output, context: JobContext): Result | Promise<Result>;
 }
 
+/** Options of a task whose `run` gets many payloads at once. */
+export interface BatchTaskOptions<Input, Output, Result> extends Omit<TaskOptions<Input, Output, Result>, "run"> {
+  readonly batch: BatchOptions;
+  /**
+   * Runs jobs together. Gives nothing where all of them succeeded, or what became of each, as `Promise.allSettled` tells it;
+   * what it throws fails the attempts of all.
+   */
+  run: BatchRun<Output, Result>;
+}
+
 export interface Task<Name extends string = string, Input = unknown, Output = unknown, Result = unknown> {
   readonly [TASK]: true;
   readonly name: Name;
@@ -47,6 +58,8 @@ export interface Task<Name extends string = string, Input = unknown, Output = un
   readonly topics: readonly string[];
   /** Timeout of an attempt in milliseconds; undefined: no limit. */
   readonly timeout: number | undefined;
+  /** How a worker runs its jobs together; undefined: each by itself. */
+  readonly batch: Batch | undefined;
   /** The row of the table `task` that declares it. */
   readonly declaration: Readonly<Record<string, unknown>>;
   run(payload: Output, context: JobContext): Result | Promise<Result>;
@@ -64,9 +77,10 @@ const OPTIONS = [
   "keep",
   "deadLetter",
   "aliases",
+  "batch",
   "topics",
   "run",
-] as const satisfies readonly (keyof TaskOptions<unknown, unknown, unknown>)[];
+] as const satisfies readonly (keyof TaskOptions<unknown, unknown, unknown> | "batch")[];
 
 /** Payload of the jobs that a task named as `deadLetter` gets, one for each job that has failed. */
 export interface DeadLetter<Payload = unknown> {
@@ -96,7 +110,17 @@ export type ResultOf<T> = T extends Task<string, infer _Input, infer _Output, in
  */
 export function defineTask<const Name extends string, Input = void, Output = Input, Result = unknown>(
   name: Name,
-  options: TaskOptions<Input, Output, Result>,
+  options: TaskOptions<Input, Output, Result> & { readonly batch?: undefined },
+): Task<Name, Input, Output, Result>;
+export function defineTask<const Name extends string, Input = void, Output = Input, Result = unknown>(
+  name: Name,
+  options: BatchTaskOptions<Input, Output, Result>,
+): Task<Name, Input, Output, Result>;
+export function defineTask<const Name extends string, Input, Output, Result>(
+  name: Name,
+  options:
+    | (TaskOptions<Input, Output, Result> & { readonly batch?: undefined })
+    | BatchTaskOptions<Input, Output, Result>,
 ): Task<Name, Input, Output, Result> {
   if (typeof name !== "string" || name.length < 1 || name.length > 200) {
     throw new ConfigError(`task name ${quote(name)} is not a string of 1 to 200 characters`);
@@ -150,7 +174,9 @@ export function defineTask<const Name extends string, Input = void, Output = Inp
       payload_schema: jsonSchema(name, options.payload),
       aliases: options.aliases,
     },
-    run: options.run,
+    ...(options.batch === undefined
+      ? { batch: undefined, run: options.run }
+      : { batch: checkBatch(name, options.batch, options.run), run: runAlone(options.run) }),
   });
 }
 

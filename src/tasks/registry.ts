@@ -4,11 +4,14 @@ import { type AnyTask, isTask } from "./define-task.ts";
 /** Tasks by every name that jobs may carry: their own and their former ones. */
 export class TaskRegistry {
   readonly tasks: readonly AnyTask[];
+  /** Whether any of them runs its jobs in batches. */
+  readonly hasBatches: boolean;
   readonly #byName = new Map<string, AnyTask>();
 
   /** @throws ConfigError where something is no task, or two different tasks claim one name. */
   constructor(tasks: Iterable<AnyTask>) {
     this.tasks = [...new Set(tasks)];
+    this.hasBatches = this.tasks.some((task) => task?.batch !== undefined);
     for (const task of this.tasks) {
       if (!isTask(task)) {
         throw new ConfigError(`tasks contains ${typeof task} ${String(task)}, not a task made by defineTask`);

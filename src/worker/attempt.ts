@@ -3,19 +3,17 @@ import type { Around } from "../client/middleware.ts";
 import { CancelledError, RouseError, StaleAttemptError, StoppedError, TimeoutError } from "../errors.ts";
 import { type Logger, withFields } from "../log.ts";
 import type { AnyTask } from "../tasks/define-task.ts";
-import { toJson } from "../tasks/json.ts";
 import { parseStored } from "../tasks/payload.ts";
 import { Alarm } from "./alarm.ts";
 import type { JobContext, JobInfo } from "./context.ts";
 import { type End, type Finished, failureOf } from "./finished.ts";
 import { type ClaimedJob, jobInfo } from "./job.ts";
+import { keptResult } from "./kept-result.ts";
 import type { JobNotes, Note, Notes } from "./notes.ts";
 import { completeWith, type TransactionTools } from "./transaction.ts";
 
 /** How long the handler of a cancelled job may clean up before the job ends without it. */
 const CLEAN_UP_MS = 30_000;
-/** Largest result that is kept, in characters of JSON. */
-const LARGEST_RESULT = 1_000_000;
 
 export interface AttemptTools extends TransactionTools {
   readonly log: Logger;
@@ -75,9 +73,9 @@ export class Attempt {
     return this.#notes;
   }
 
-  /** Whether how it ends is decided already. */
-  get decided(): boolean {
-    return this.#decided;
+  /** Its job, as long as it is not decided how it ends. */
+  held(): readonly ClaimedJob[] {
+    return this.#decided ? [] : [this.claimed];
   }
 
   /** When its signal aborted, on the clock of performance.now(). */
@@ -96,7 +94,7 @@ export class Attempt {
       const payload =
         this.#task.payload === undefined ? undefined : await parseStored(this.#task, this.claimed.payload);
       const ctx = new Context(this);
-      const call = { task: this.#task.name, payload, ctx };
+      const call = () => ({ task: this.#task.name, payload, jobs: [this.job], signal: this.signal, log: ctx.log });
       const result = await this.#tools.around.run(call, () => this.#task.run(payload, ctx));
       // Begun and not awaited: whether it commits still decides.
       if (this.#transacting) await this.#transaction;
@@ -129,7 +127,7 @@ export class Attempt {
     try {
       const value = await completeWith(this.#tools, this.claimed, this.signal, fn, (returned: T) => {
         note = this.#notes?.take();
-        return { result: this.#toResult(returned), note };
+        return { result: keptResult(returned, this.log), note };
       });
       this.#decide(undefined);
       return value;
@@ -142,8 +140,8 @@ export class Attempt {
   }
 
   /** The job was cancelled. It ends so in the database however the attempt ends, which is when the handler has cleaned up. */
-  cancel(): void {
-    if (this.#decided || this.#cleanUp !== undefined) return;
+  cancel(isCancelled: (job: ClaimedJob) => boolean): void {
+    if (!isCancelled(this.claimed) || this.#decided || this.#cleanUp !== undefined) return;
     this.log.info("the job was cancelled");
     this.#cleanUp = new Alarm(() => this.#decide({ kind: "released" }));
     this.#cleanUp.set(CLEAN_UP_MS);
@@ -172,7 +170,7 @@ export class Attempt {
   }
 
   #succeed(result: unknown): void {
-    this.#decide({ kind: "completed", result: this.#toResult(result) });
+    this.#decide({ kind: "completed", result: keptResult(result, this.log) });
   }
 
   #fail(thrown: unknown): void {
@@ -205,17 +203,6 @@ export class Attempt {
   #noteLate(thrown: unknown): void {
     if (this.#abortedAt !== undefined) return;
     this.log.warn("the handler threw after its attempt had ended", { error: failureOf(thrown).error.message });
-  }
-
-  /** A job that did its work has succeeded, even if what it returned cannot be kept. */
-  #toResult(result: unknown): string | undefined {
-    if (result === undefined || result === null) return undefined;
-    const { text, why } = toJson(result);
-    if (text !== undefined && text.length <= LARGEST_RESULT) return text;
-    this.log.error(
-      `the result was not kept: ${why ?? `it has ${text?.length} characters as JSON, the limit is ${LARGEST_RESULT}`}`,
-    );
-    return undefined;
   }
 }
 

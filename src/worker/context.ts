@@ -51,3 +51,12 @@ export interface JobContext {
    */
   transaction<T>(fn: (client: ClientBase) => Promise<T>): Promise<T>;
 }
+
+/** What the handler of a batch gets beside its payloads. */
+export interface BatchContext {
+  /** The jobs, in the order of the payloads. */
+  readonly jobs: readonly JobInfo[];
+  /** Aborts on timeout, when all of the jobs were cancelled, when the worker's grace for stopping is over, and when they were given to somebody else. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}

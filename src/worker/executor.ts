@@ -1,7 +1,9 @@
 import type { Logger } from "../log.ts";
 import type { TaskRegistry } from "../tasks/registry.ts";
 import { Attempt, type AttemptTools } from "./attempt.ts";
+import { BatchAttempt } from "./batch-attempt.ts";
 import type { Finished } from "./finished.ts";
+import { Gathering } from "./gathering.ts";
 import type { ClaimedJob } from "./job.ts";
 
 /** Most jobs that are claimed ahead of a free slot. */
@@ -29,11 +31,14 @@ export interface ExecutorOptions extends Omit<AttemptTools, "onDecided"> {
  * handlers says that a slot would otherwise stand empty for the time of a call: by the hundred where handlers take
  * microseconds, not at all where they take longer than a call. A job that has waited here for half a second goes
  * back, and with it all behind it.
+ *
+ * Jobs of batch tasks gather beside that, and take a slot together when they run.
  */
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #tools: AttemptTools;
-  readonly #attempts = new Set<Attempt>();
+  readonly #attempts = new Set<Attempt | BatchAttempt>();
+  readonly #gathering = new Gathering(() => this.#fill());
   #ahead: ClaimedJob[] = [];
   #next = 0;
   #handlerMs: number | undefined;
@@ -53,9 +58,15 @@ export class Executor {
     return this.#attempts.size;
   }
 
+  /** Whether nothing runs and no batch gathers. */
+  get idle(): boolean {
+    return this.#attempts.size === 0 && this.#gathering.isEmpty;
+  }
+
   /** How many more jobs should be held here. */
   room(): number {
-    return this.#options.concurrency + this.#aheadWanted() - this.#attempts.size - this.#aheadCount();
+    const taken = this.#attempts.size + this.#aheadCount() + this.#gathering.ready;
+    return this.#options.concurrency + this.#aheadWanted() - taken;
   }
 
   accept(jobs: readonly ClaimedJob[]): void {
@@ -75,8 +86,8 @@ export class Executor {
 
   /** Jobs held here, running or not, whose end is not decided. */
   held(): ClaimedJob[] {
-    const undecided = [...this.#attempts].filter((attempt) => !attempt.decided).map(({ claimed }) => claimed);
-    return [...undecided, ...this.#ahead.slice(this.#next)];
+    const undecided = [...this.#attempts].flatMap((attempt) => attempt.held());
+    return [...undecided, ...this.#gathering.jobs(), ...this.#ahead.slice(this.#next)];
   }
 
   /** Slots held by handlers that go on though their signal has aborted. Of each that does for long the log tells once. */
@@ -102,7 +113,8 @@ export class Executor {
   /** Takes no more jobs and gives back what was claimed ahead. */
   stop(): void {
     this.#stopping = true;
-    this.#giveBackAhead();
+    this.#giveBack(this.#gathering.take());
+    this.#giveBack(this.#takeAhead());
   }
 
   /** Resolves when no handler runs. */
@@ -118,16 +130,18 @@ export class Executor {
 
   /** Of these jobs, those held here were cancelled: aborts what runs, and gives back the rest, which ends it. */
   cancel(isCancelled: (job: ClaimedJob) => boolean): void {
-    for (const attempt of this.#attempts) if (isCancelled(attempt.claimed)) attempt.cancel();
+    for (const attempt of this.#attempts) attempt.cancel(isCancelled);
+    this.#giveBack(this.#gathering.take(isCancelled));
     const waiting = this.#takeAhead();
     this.#ahead = waiting.filter((job) => !isCancelled(job));
-    for (const job of waiting) if (isCancelled(job)) this.#options.onFinished({ kind: "released", job });
+    this.#giveBack(waiting.filter(isCancelled));
     this.#watchAhead();
   }
 
   /** Everything held here has gone to others: aborts what runs and forgets the rest. */
   lose(reason: string): void {
     for (const attempt of this.#attempts) attempt.lose(reason);
+    this.#gathering.take();
     this.#takeAhead();
   }
 
@@ -142,10 +156,30 @@ export class Executor {
   }
 
   #fill(): void {
-    while (!this.#paused && this.#attempts.size < this.#options.concurrency && this.#aheadCount() > 0) {
-      const job = this.#ahead[this.#next]!;
-      this.#next += 1;
-      this.#start(job);
+    this.#gather();
+    while (!this.#paused && this.#attempts.size < this.#options.concurrency) {
+      const batch = this.#gathering.next();
+      if (batch !== undefined) {
+        this.#run(new BatchAttempt(batch.jobs, batch.task, this.#tools));
+      } else if (this.#aheadCount() > 0) {
+        const job = this.#ahead[this.#next]!;
+        this.#next += 1;
+        this.#start(job);
+      } else {
+        break;
+      }
+    }
+  }
+
+  /** Moves jobs of batch tasks from what was claimed to where they gather. */
+  #gather(): void {
+    if (!this.#options.tasks.hasBatches) return;
+    const jobs = this.#ahead.slice(this.#next);
+    this.#ahead = jobs.filter((job) => this.#options.tasks.get(job.task)?.batch === undefined);
+    this.#next = 0;
+    for (const job of jobs) {
+      const task = this.#options.tasks.get(job.task);
+      if (task?.batch !== undefined) this.#gathering.add(task, job);
     }
   }
 
@@ -155,12 +189,15 @@ export class Executor {
       this.#options.onFinished({ kind: "released", job });
       return;
     }
-    const attempt = new Attempt(job, task, this.#tools);
-    this.#attempts.add(attempt);
     const started = performance.now();
+    this.#run(new Attempt(job, task, this.#tools), () => this.#measure(performance.now() - started));
+  }
+
+  #run(attempt: Attempt | BatchAttempt, onEnd: () => void = () => {}): void {
+    this.#attempts.add(attempt);
     void attempt.run().then(() => {
       this.#attempts.delete(attempt);
-      this.#measure(performance.now() - started);
+      onEnd();
       this.#fill();
       if (this.#aheadCount() === 0) this.#options.onRoom();
       if (this.#attempts.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
@@ -182,7 +219,7 @@ export class Executor {
         if (this.#aheadCount() > 0 && performance.now() - this.#ahead[this.#next]!.claimedAt >= LONGEST_AHEAD_MS) {
           // Until a handler has shown otherwise they take at least as long: claiming ahead again would be in vain again.
           this.#handlerMs = Math.max(this.#handlerMs ?? 0, LONGEST_AHEAD_MS);
-          this.#giveBackAhead();
+          this.#giveBack(this.#takeAhead());
         } else {
           this.#watchAhead();
         }
@@ -191,8 +228,8 @@ export class Executor {
     );
   }
 
-  #giveBackAhead(): void {
-    for (const job of this.#takeAhead()) this.#options.onFinished({ kind: "released", job });
+  #giveBack(jobs: readonly ClaimedJob[]): void {
+    for (const job of jobs) this.#options.onFinished({ kind: "released", job });
   }
 
   #takeAhead(): ClaimedJob[] {

@@ -212,7 +212,7 @@ export class WorkerProcess implements Worker {
   }
 
   async drained(): Promise<void> {
-    await this.#feed.drained(() => this.#executor.running === 0);
+    await this.#feed.drained(() => this.#executor.idle);
   }
 
   async #register(): Promise<void> {

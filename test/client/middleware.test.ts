@@ -24,8 +24,8 @@ test("middleware is around every enqueue and every run, the first one outermost"
       events.push(`${name} enqueued ${enqueued.length}`);
       return enqueued;
     },
-    async run({ task, payload, ctx }, next) {
-      events.push(`${name} runs ${task} ${JSON.stringify(payload)} ${ctx.job.attempt}`);
+    async run({ task, payload, jobs }, next) {
+      events.push(`${name} runs ${task} ${JSON.stringify(payload)} ${jobs[0]!.attempt}`);
       const result = await next();
       events.push(`${name} ran`);
       return result;
@@ -57,7 +57,7 @@ test("a trace travels from the enqueue to the run", async () => {
         ...call,
         jobs: call.jobs.map((job) => ({ ...job, headers: { ...job.headers, trace: trace.getStore() } })),
       }),
-    run: ({ ctx }, next) => trace.run(String(ctx.job.headers.trace), next),
+    run: ({ jobs }, next) => trace.run(String(jobs[0]!.headers.trace), next),
   };
   const child = defineTask("child", { run: (_payload, { job }) => void seen.push(job.headers.trace) });
   const parent = defineTask("parent", { run: async () => void (await (await rouse.enqueue(child)).result()) });

@@ -186,7 +186,7 @@ test("a handler that cleans up without end holds its slot, and no longer its job
     onDecided: ({ kind }) => ended.push(kind),
   });
   const running = attempt.run();
-  attempt.cancel();
+  attempt.cancel(() => true);
   t.mock.timers.tick(29_000);
   assert.deepEqual(ended, []);
   t.mock.timers.tick(2_000);
