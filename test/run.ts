@@ -6,31 +6,44 @@
  *     npm test -- worker enqueue                   files whose path contains one of these
  *     npm test -- worker --test-name-pattern=B6    further options go to node's test runner
  *
- * Node's runner has no set-up for a whole run and finds no TypeScript by itself, so this lists the files, starts the
+ * Node's runner has no set-up for a whole run and reads no TypeScript, so this compiles all, lists the files, starts the
  * server once and prepares the templates from which each file makes its database (see support/database.ts).
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startEmbedded } from "../src/dev/index.ts";
 import { migrate } from "../src/migrate/index.ts";
+import { compile } from "./compile.ts";
 import { RunDatabases } from "./support/run-databases.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 async function main(args: string[]): Promise<number> {
   const files = await testFiles(args.filter((argument) => !argument.startsWith("--")));
+  const options = args.filter((argument) => argument.startsWith("--"));
+  const build = await compile(root);
+  try {
+    return await testOnServer(build, files, options);
+  } finally {
+    await rm(build, { recursive: true });
+  }
+}
+
+async function testOnServer(build: string, files: string[], options: string[]): Promise<number> {
   const server = await startServer();
   try {
     const databases = await RunDatabases.open(server.url);
     try {
       await databases.create("empty");
       await migrate({ connectionString: await databases.create("rouse") });
-      const options = args.filter((argument) => argument.startsWith("--"));
-      return await runTests(files, options, { ROUSE_TEST_SERVER: server.url, ROUSE_TEST_PREFIX: databases.prefix });
+      return await runTests(build, files, options, {
+        ROUSE_TEST_SERVER: server.url,
+        ROUSE_TEST_PREFIX: databases.prefix,
+      });
     } finally {
       await databases.close();
     }
@@ -62,17 +75,23 @@ async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
   });
 }
 
-async function runTests(files: string[], options: string[], environment: Record<string, string>): Promise<number> {
+async function runTests(
+  build: string,
+  files: string[],
+  options: string[],
+  environment: Record<string, string>,
+): Promise<number> {
   // A test that starts `rouse` must say itself which database it means.
   const { DATABASE_URL: _, ...inherited } = process.env;
   const runner = spawn(
     process.execPath,
     [
       // The limit is one for a file; that for a test is in support/limits.ts.
-      ...["--import", "tsx", "--import", "./test/support/limits.ts"],
-      ...["--test", "--test-concurrency=2", "--test-timeout=600000"],
-      `--test-reporter=${join(root, "test/support/reporter.mjs")}`,
-      ...["--test-reporter-destination=stdout", ...options, ...files],
+      ...["--enable-source-maps", "--import", join(build, "test/support/limits.js")],
+      ...["--test", "--test-concurrency=3", "--test-timeout=600000"],
+      ...[`--test-reporter=${join(root, "test/support/reporter.mjs")}`, "--test-reporter-destination=stdout"],
+      ...options,
+      ...files.map((file) => join(build, file.replace(/ts$/, "js"))),
     ],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...inherited, ...environment } },
   );

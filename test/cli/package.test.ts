@@ -3,13 +3,13 @@ import { execFile } from "node:child_process";
 import { mkdir, readFile, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { testDatabase } from "../support/database.ts";
 import { project, write } from "./support.ts";
 
 const run = promisify(execFile);
-const root = fileURLToPath(new URL("../..", import.meta.url));
+/** The repository itself, in which tests are run. */
+const root = process.cwd();
 const database = testDatabase({ template: "empty" });
 
 let folder: string;

@@ -9,9 +9,7 @@ import { run } from "../../src/cli/run.ts";
 import { until } from "../support/until.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const main = join(root, "src/cli/main.ts");
-/** In full, since tests run in folders that know no tsx. */
-const tsx = import.meta.resolve("tsx");
+const main = join(root, "src/cli/main.js");
 
 /** A folder with these files that can import rouse and zod; removed after the file's tests. */
 export async function project(files: Readonly<Record<string, string>>, manifest: object = { type: "module" }) {
@@ -24,7 +22,7 @@ export async function project(files: Readonly<Record<string, string>>, manifest:
   await symlink(join(root, "node_modules/zod"), join(folder, "node_modules/zod"));
   await symlink(join(root, "node_modules/pg"), join(folder, "node_modules/pg"));
   await writeFile(join(rouse, "package.json"), '{ "name": "rouse", "type": "module", "exports": "./index.js" }');
-  const sources = pathToFileURL(join(root, "src/index.ts")).href;
+  const sources = pathToFileURL(join(root, "src/index.js")).href;
   await writeFile(join(rouse, "index.js"), `export * from ${JSON.stringify(sources)};\n`);
   await write(folder, { "package.json": JSON.stringify(manifest), ...files });
   return folder;
@@ -61,7 +59,7 @@ export class Running {
   stderr = "";
 
   constructor(args: readonly string[], { folder = tmpdir(), environment = {}, input, ipc = false }: RunOptions) {
-    this.process = spawn(process.execPath, ["--import", tsx, main, ...args], {
+    this.process = spawn(process.execPath, [main, ...args], {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
       stdio: ["pipe", "pipe", "pipe", ipc ? "ipc" : "ignore"],

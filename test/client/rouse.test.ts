@@ -102,7 +102,7 @@ test("A22: a renamed task keeps its queued jobs, and takes jobs under either nam
 });
 
 test("a task made by another copy of the package is a task", async () => {
-  const { defineTask: defineThere } = await import(`../../src/tasks/define-task.ts?copy=${Date.now()}`);
+  const { defineTask: defineThere } = await import(`../../src/tasks/define-task.js?copy=${Date.now()}`);
   const done = new Latch();
   const task = defineThere("foreign", { run: () => done.open() });
   const rouse = rouseWith([task]);

@@ -25,9 +25,9 @@ before(async () => {
   await mkdir(join(project, "node_modules/.bin"), { recursive: true });
   await symlink(join(root, "node_modules/tsx"), join(project, "node_modules/tsx"));
   const rouse = join(project, "node_modules/.bin/rouse");
-  await writeFile(rouse, `#!/bin/sh\nexec "${process.execPath}" --import tsx "${root}src/cli/main.ts" "$@"\n`);
+  await writeFile(rouse, `#!/bin/sh\nexec "${process.execPath}" "${root}src/cli/main.js" "$@"\n`);
   await chmod(rouse, 0o755);
-  await writeFile(join(project, "tasks.ts"), `export { slow } from "${root}test/deploy/slow-task.ts";\n`);
+  await writeFile(join(project, "tasks.ts"), `export { slow } from "${root}test/deploy/slow-task.js";\n`);
 });
 after(() => rm(project, { recursive: true, force: true }));
 

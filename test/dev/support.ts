@@ -48,8 +48,8 @@ type Holder = { child: ChildProcess; url: string; dataDir: string; nextLine(): P
 
 /** Another process that holds a server, in a process group of its own. */
 export async function holdServer(dataDir: string, kind: "persistent" | "throw-away"): Promise<Holder> {
-  const program = fileURLToPath(new URL("hold-server.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", program, dataDir, kind], {
+  const program = fileURLToPath(new URL("hold-server.js", import.meta.url));
+  const child = spawn(process.execPath, [program, dataDir, kind], {
     detached: true,
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -28,8 +28,8 @@ test("B21: of four processes that migrate at once each file is applied by one, t
 });
 
 function migratingProcess(...args: string[]): { saysWaiting: Promise<unknown>; applied: Promise<string[]> } {
-  const script = fileURLToPath(new URL("migrate-process.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const script = fileURLToPath(new URL("migrate-process.js", import.meta.url));
+  const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   const lines: string[] = [];
   const reader = createInterface({ input: child.stdout });
   const saysWaiting = new Promise<void>((resolve, reject) => {

@@ -23,8 +23,8 @@ export class Child {
   readonly exited: Promise<unknown>;
 
   private constructor(settings: ChildSettings) {
-    const file = fileURLToPath(new URL("./child.ts", import.meta.url));
-    this.process = fork(file, [JSON.stringify(settings)], { execArgv: ["--import", "tsx"] });
+    const file = fileURLToPath(new URL("./child.js", import.meta.url));
+    this.process = fork(file, [JSON.stringify(settings)], { execArgv: [] });
     this.exited = once(this.process, "exit");
     this.process.on("message", (message: FromChild) => {
       if ("began" in message) this.began.add(message.began);
