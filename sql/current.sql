@@ -199,6 +199,7 @@
 --!include inspect/doctor_workers.sql
 --!include inspect/doctor_jobs.sql
 --!include inspect/doctor_schedules.sql
+--!include inspect/doctor_watches.sql
 --!include inspect/doctor_vacuum.sql
 --!include inspect/doctor_server.sql
 --!include inspect/doctor_tables.sql

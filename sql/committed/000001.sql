@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:798a30cc8eb9bfc76dde63639d3811fc4b0b5bea
+--! Hash: sha1:b700b597d8021325b4ef51b85c0486a29df3ae5b
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -8358,6 +8358,81 @@ end;
 
 comment on function :SCHEMA.doctor_schedules(timestamptz) is 'Part of doctor(): schedules that are late, failed, or never run.';
 --! EndIncluded inspect/doctor_schedules.sql
+--! Included inspect/doctor_watches.sql
+create function :SCHEMA.doctor_watches(as_of timestamptz)
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select
+    'error',
+    format('watch "%s"', c.watch),
+    c.problem,
+    case w.on_error
+      when 'raise' then 'Writes to its table fail, because it was made with on_error => ''raise''.'
+      else 'Writes to its table go on, and make no jobs.'
+    end,
+    'Repair it by calling watch() with its name again, or remove it with unwatch().'
+  from :SCHEMA.check_watches() as c
+  join :SCHEMA.watch as w on w.name = c.watch
+  union all
+  select
+    'error',
+    format('watch "%s"', w.watch),
+    format('triggers of it on %s are %s', w.relation, case w.status when 'disabled' then 'disabled' else 'missing' end),
+    'Changes of the table make no jobs.',
+    case w.status
+      when 'disabled' then format('alter table %s enable trigger user; or remove the watch with unwatch().', w.relation)
+      else 'Make them again by calling watch() with its name, or remove it with unwatch().'
+    end
+  from :SCHEMA.watches as w
+  where w.status in ('disabled', 'triggers missing')
+  union all
+  select
+    'warning',
+    format('watch "%s"', w.name),
+    format(
+      'it has failed, the last time %s ago with an %s: %s',
+      :SCHEMA.short(as_of - e.failed_at), e.event, :SCHEMA.shorten(e.message)
+    ),
+    'These changes made no jobs, while the writes went on.',
+    'All errors are in watch_error. Change its expressions by calling watch() with its name again; what was missed comes with no later change.'
+  from :SCHEMA.watch as w
+  cross join lateral (
+    select r.failed_at, r.event, r.message
+    from :SCHEMA.watch_error as r
+    where r.watch_id = w.id
+      and r.failed_at > as_of - interval '1 day'
+    order by r.failed_at desc
+    limit 1
+  ) as e
+  union all
+  select
+    'warning',
+    format('%s "%s"', u.kind, u.name),
+    format('nobody has declared its task "%s"', u.task),
+    'Its jobs wait until a worker knows the task.',
+    'Start a worker that has the task, correct the name, or ' || u.remedy || '.'
+  from (
+    select 'watch' as kind, w.name, t.name as task, 'remove the watch with unwatch()' as remedy
+    from :SCHEMA.watch as w
+    cross join lateral unnest(w.tasks) as t (name)
+    union all
+    select 'topic', s.topic, s.task, 'end its subscription with unsubscribe()'
+    from :SCHEMA.subscription as s
+  ) as u
+  where not exists (
+    select
+    from :SCHEMA.task as t
+    where t.name = u.task
+       or u.task = any (t.aliases)
+  );
+end;
+
+comment on function :SCHEMA.doctor_watches(timestamptz) is 'Part of doctor(): watches that fail or would, whose triggers are gone, and tasks that get jobs and that nobody has declared.';
+--! EndIncluded inspect/doctor_watches.sql
 --! Included inspect/doctor_vacuum.sql
 -- Vacuum removes nothing that the oldest snapshot may still see. Times of other roles' sessions are hidden from a role
 -- without pg_read_all_stats; their snapshots are not, so those count by their age in transactions.

@@ -7,7 +7,7 @@ import { setUp, takeJobs, takePayloads, unwatch, watch, watchRow } from "./suppo
 const database = testDatabase();
 const { pool, query } = database;
 
-setUp(database, "create table place (n integer)");
+setUp(database, "create table place (n integer); insert into rouse.task (name, aliases) values ('t', '{former}')");
 
 afterEach(async () => {
   await query("select rouse.unwatch(name) from rouse.watch");
@@ -18,6 +18,14 @@ const newTable = () =>
   query("create table orders (id integer primary key, status text default 'new', total integer default 0, note text)");
 
 const fifty = "insert into orders (id, total) select n, n from generate_series(1, 50) as n";
+
+/** What doctor() says of watches and topics. */
+async function findings(): Promise<string[]> {
+  const rows = await query(
+    "select severity || ' ' || subject || ': ' || finding as f from rouse.doctor() where subject ~ '^(watch|topic) ' order by 1",
+  );
+  return rows.map(({ f }) => String(f));
+}
 
 /** What a client is told while it runs some SQL. */
 async function told(sql: string): Promise<string[]> {
@@ -36,12 +44,19 @@ for (const [rows, statements] of [
   test(`C9: the column a watch needs is dropped, the writes go on: ${rows}`, async () => {
     await newTable();
     const name = await watch(pool, "orders", { task: "t", columns: ["status"], condition: "new.status <> old.status" });
-    assert.deepEqual(await query("select * from rouse.check_watches()"), []);
+    assert.deepEqual(await findings(), []);
     await query("alter table orders drop column status");
     assert.deepEqual(await query("select * from rouse.check_watches()"), [
       { watch: name, problem: "columns: public.orders has no column 'status'" },
     ]);
+    const gone = `error watch "${name}": columns: public.orders has no column 'status'`;
+    assert.deepEqual(await findings(), [gone]);
     const warnings = await told(statements);
+    assert.equal((await findings())[0], gone);
+    assert.match(
+      (await findings())[1] ?? "",
+      /^warning watch "public\.orders\.t": it has failed, the last time .* ago with an insert: record "new" has no field "status"$/,
+    );
     assert.deepEqual(await query("select count(*)::integer from orders"), [{ count: 0 }]);
     assert.deepEqual(await takeJobs(database), []);
     assert.match(
@@ -91,6 +106,12 @@ test("a table that is renamed stays watched, one that is dropped can be unwatche
   assert.equal((await watchRow(pool, name))?.relation, "moved");
   await query("alter table moved disable trigger user");
   assert.equal((await watchRow(pool, name))?.status, "disabled");
+  assert.deepEqual(await findings(), [`error watch "${name}": triggers of it on public.moved are disabled`]);
+  await query(
+    `do $$ begin execute format('drop trigger rouse_watch_%s_delete on moved', (select id from rouse.watch)); end $$`,
+  );
+  await query("alter table moved enable trigger user");
+  assert.deepEqual(await findings(), [`error watch "${name}": triggers of it on public.moved are missing`]);
   await query("drop table moved");
   const row = await watchRow(pool, name);
   assert.deepEqual([row?.status, row?.relation], ["table gone", "public.orders"]);
@@ -146,6 +167,19 @@ test("expressions may fail in any row: of data, too many rows, too large, raised
     }
   }
   await query("drop function public.angry");
+});
+
+test("doctor: a watch or a topic whose task nobody has declared; a former name of a task is known", async () => {
+  await newTable();
+  await watch(pool, "orders", { tasks: ["t", "former", "later"], name: "w" });
+  await query("select rouse.subscribe('news', 't'), rouse.subscribe('news', 'never')");
+  assert.deepEqual(await findings(), [
+    'warning topic "news": nobody has declared its task "never"',
+    'warning watch "w": nobody has declared its task "later"',
+  ]);
+  await query("insert into orders (id) values (1)");
+  assert.equal((await takeJobs(database)).length, 2);
+  await query("truncate rouse.subscription");
 });
 
 test("an error is kept once in ten seconds, and cursors are closed whatever happens", async () => {
