@@ -34,19 +34,3 @@ create table reports (
   slot timestamptz not null primary key,
   sales integer not null
 );
-
--- A row change becomes a job: a new customer is sent a welcome mail, once the transaction that inserts it commits.
-create function welcome_customer()
-  returns trigger
-  language plpgsql
-as $$
-begin
-  perform rouse.enqueue('send_welcome', jsonb_build_object('id', new.id, 'name', new.name, 'email', new.email));
-  return null;
-end;
-$$;
-
-create trigger welcome_customer
-  after insert on customers
-  for each row
-  execute function welcome_customer();

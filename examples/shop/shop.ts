@@ -12,6 +12,7 @@ import { flushMail, monthlyReport, schedules } from "./schedules.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { ms, tell } from "./story.ts";
 import * as tasks from "./tasks.ts";
+import * as watches from "./watches.ts";
 
 /** The running shop, as the steps use it. */
 export type Shop = {
@@ -22,6 +23,8 @@ export type Shop = {
   mailbox: Mailbox;
   payments: Payments;
   stopwatch: Stopwatch;
+  /** What was heard live of the topic orders. */
+  heard: unknown[];
   /** For files that nobody needs afterwards. */
   folder: string;
   /** What the worker and the tasks log is shown from now on. */
@@ -65,10 +68,13 @@ export async function openShop(cleanups: Cleanups): Promise<Shop> {
     connectionString: url,
     tasks: stopwatch.watch([...Object.values(tasks), flushMail, monthlyReport]),
     schedules: schedules(join(folder, "sales.csv")),
+    watches: Object.values(watches),
     log,
   });
   cleanups.add(() => rouse.close());
   await rouse.startWorker({ name: "shop" });
+  const heard: unknown[] = [];
+  await rouse.listen("orders", (change) => heard.push(change));
   const { rows: workers } = await db.query("select worker, status, tasks, queues, jobs from rouse.workers");
   const [worker] = workers;
   tell(
@@ -78,5 +84,5 @@ export async function openShop(cleanups: Cleanups): Promise<Shop> {
   const showLog = () => {
     logIsShown = true;
   };
-  return { url, db, rouse, mailbox, payments, stopwatch, folder, showLog };
+  return { url, db, rouse, mailbox, payments, stopwatch, heard, folder, showLog };
 }

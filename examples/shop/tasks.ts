@@ -5,8 +5,9 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { createTransport } from "nodemailer";
 import { z } from "zod";
-import { defineTask } from "../../src/index.ts";
+import { defineTask, rowChange } from "../../src/index.ts";
 import { chunksOf } from "./chunks.ts";
+import { orderRow } from "./rows.ts";
 
 /** The smallest task there is. What it returns is kept as the job's result. */
 export const hello = defineTask("hello", {
@@ -14,7 +15,7 @@ export const hello = defineTask("hello", {
   run: ({ name }) => ({ greeting: `Hello, ${name}!` }),
 });
 
-/** A trigger on the table customers enqueues it, see schema.sql. */
+/** Each new row of the table customers starts it, see watches.ts. */
 export const sendWelcome = defineTask("send_welcome", {
   payload: z.object({ id: z.number().int(), name: z.string(), email: z.email() }),
   retry: { maxAttempts: 10, backoff: "exponential", base: "5s", cap: "1h" },
@@ -49,6 +50,23 @@ export const takePayment = defineTask("take_payment", {
     await ctx.transaction(async (client) => {
       await client.query("update orders set payment = $2 where id = $1", [orderId, payment]);
       return { payment };
+    });
+  },
+});
+
+/** Each order that was paid starts it, see watches.ts. It gets the row before and after. */
+export const sendReceipt = defineTask("send_receipt", {
+  payload: rowChange(orderRow, ["update"]),
+  async run({ new: order }, ctx) {
+    await ctx.transaction(async (client) => {
+      const { rows } = await client.query("select email from customers where id = $1", [order.customer_id]);
+      await createTransport(process.env.SMTP_URL).sendMail({
+        from: "shop@example.com",
+        to: rows[0].email,
+        subject: `Receipt for order ${order.id}`,
+        text: `${order.total.toFixed(2)}, paid by ${order.payment}.\n`,
+        messageId: `<receipt-${order.id}@example.com>`,
+      });
     });
   },
 });

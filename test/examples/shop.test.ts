@@ -26,7 +26,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("A3, A4, A8, A9, A11: the shop's story is seen to happen, and nothing of it stays", {
+test("A3, A4, A8, A9, A11, C1, C8: the shop's story is seen to happen, and nothing of it stays", {
   timeout: 60_000,
 }, async () => {
   const { code, stdout, stderr } = await runShop({ DATABASE_URL: server });
@@ -36,6 +36,8 @@ test("A3, A4, A8, A9, A11: the shop's story is seen to happen, and nothing of it
   assert.match(stdout, /the mail server had "Welcome, Ada!" for ada@example\.com/);
   assert.equal(stdout.match(/answered 503/g)?.length, 2);
   assert.match(stdout, /attempt 3\/6: succeeded, order 1 is paid/);
+  assert.match(stdout, /the changed row sent "Receipt for order 1" to ada@example\.com/);
+  assert.match(stdout, /heard live of the table orders: insert, update of payment null → P-\d+/);
   assert.match(stdout, /hiccup after 500 lines were written/);
   assert.match(stdout, /12,000 of the file's 12,000 lines in the table, 12,000 receipts/);
   assert.match(stdout, /the slot of \d\d:\d\d:\d[05] started/);

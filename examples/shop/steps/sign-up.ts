@@ -3,9 +3,10 @@ import type { Shop } from "../shop.ts";
 import { code, expect, ms, seen } from "../story.ts";
 import { committed, rolledBack } from "../transaction.ts";
 
-/** A row becomes a mail: the trigger in schema.sql enqueues, in the transaction that inserts. */
+/** A row becomes a mail: the triggers that a watch makes enqueue, in the transaction that inserts. */
 export async function signUp({ db, mailbox, stopwatch }: Shop): Promise<void> {
   const insert = "insert into customers (name, email) values ($1, $2)";
+  code('defineWatch("welcome", { relation: "customers", task: sendWelcome, events: ["insert"], payload: "row", … })');
   code("insert into customers (name, email) values ('Ada', 'ada@example.com');");
 
   await rolledBack(db, (client) => client.query(insert, ["Ada", "ada@example.com"]));
