@@ -79,7 +79,7 @@ export class WorkerProcess implements Worker {
     this.#taskNames = tasks.names();
     this.#notes = new Notes({
       log,
-      write: async (notes) => void (await pool.query(`select ${schema}.note_v1($1)`, [JSON.stringify(notes)])),
+      write: async (notes) => void (await this.#ask(`select ${schema}.note_v1($1)`, [JSON.stringify(notes)])),
     });
     this.#executor = new Executor({
       notes: this.#notes,
