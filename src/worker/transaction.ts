@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { ClientBase } from "pg";
 import { CancelledError, RouseError, StaleAttemptError } from "../errors.ts";
+import { answered, NoAnswerError } from "./ask.ts";
 import { checkOut } from "./checkout.ts";
 import type { ClaimedJob } from "./job.ts";
 import type { Note } from "./notes.ts";
@@ -14,6 +15,8 @@ export interface TransactionTools {
   readonly schema: string;
   /** So many transactions at a time that connections are left to tell the database of what has finished. */
   readonly transactions: Turns;
+  /** How long to wait for the answer to a query of our own. */
+  readonly patienceMs: () => number;
 }
 
 /** What goes to the database with the completion. */
@@ -30,12 +33,13 @@ export interface TransactionEnd {
  * is closed, which frees whoever waits for a query on it, and rolls back.
  */
 export async function completeWith<T>(
-  { pool, schema, transactions }: TransactionTools,
+  { pool, schema, transactions, patienceMs }: TransactionTools,
   job: ClaimedJob,
   signal: AbortSignal,
   fn: (client: ClientBase) => Promise<T>,
   toEnd: (value: T) => TransactionEnd,
 ): Promise<T> {
+  const inTime = <A>(query: Promise<A>) => answered(query, patienceMs());
   await transactions.take(signal);
   try {
     const { client, release } = await checkOut(pool);
@@ -44,18 +48,19 @@ export async function completeWith<T>(
     client.release = refuseRelease;
     try {
       signal.throwIfAborted();
-      await client.query(begin(job));
+      await inTime(client.query(begin(job)));
       const value = await fn(client);
       signal.throwIfAborted();
-      await complete(client, schema, job, toEnd(value));
-      const { command } = await client.query("commit");
+      await inTime(complete(client, schema, job, toEnd(value)));
+      const { command } = await inTime(client.query("commit"));
       if (command !== "COMMIT") throw new RouseError("the transaction was rolled back at its commit");
       release();
       return value;
     } catch (error) {
       // An open transaction ends with its connection, however that is; rolled back in words, the connection lives on.
       if (signal.aborted) throw signal.reason;
-      await client.query("rollback").then(() => release(), close);
+      if (error instanceof NoAnswerError) close();
+      else await inTime(client.query("rollback")).then(() => release(), close);
       throw error;
     } finally {
       signal.removeEventListener("abort", close);

@@ -89,6 +89,7 @@ export class WorkerProcess implements Worker {
       tasks,
       log,
       transactions: new Turns(Math.max((pool.options.max ?? 10) - OWN_CONNECTIONS, 1)),
+      patienceMs: () => this.#leaseMs,
       concurrency: this.#concurrency,
       onFinished: (finished) => this.#feed.finish(finished),
       onRoom: () => this.#feed.roomFreed(),

@@ -64,7 +64,12 @@ const KINDS: readonly Kind[] = [
     query(world, "select pg_cancel_backend(pid) from pg_stat_activity where application_name like 'rouse%'"),
   ),
   sessions("rows locked", 5, [1, 4], held("select from rouse.job order by random() limit 100 for update skip locked")),
-  sessions("table locked", 2, [0.2, 1.5], held("lock table rouse.job in access exclusive mode")),
+  sessions(
+    "table locked",
+    2,
+    [0.2, 1.5],
+    held("set local lock_timeout = '10s'; lock table rouse.job in access exclusive mode"),
+  ),
   sessions("snapshot held", 3, [5, 25], held("set transaction isolation level repeatable read; select 1")),
   { ...server("server restarted", 1.5, [0, 3], restart), restart: true },
   { ...server("server killed", 1.5, [0, 3], crash("SIGKILL")), crash: true },

@@ -54,7 +54,7 @@ const tasks = [
   }),
   defineTask("effect", {
     ...options,
-    // What else would end a handler that waits for a query on a connection that swallows everything?
+    // A handler's own query may wait for as long as it likes, also on a connection that swallows everything.
     timeout: "20s",
     run: async ({ n, ms }, ctx) =>
       await journaled(ctx, n, (run) =>

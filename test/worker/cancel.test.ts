@@ -150,6 +150,7 @@ test("B11: a job that was claimed ahead and has not begun is cancelled without r
     notes: undefined as never,
     around: new Around(),
     transactions: undefined as never,
+    patienceMs: () => 30_000,
     tasks: new TaskRegistry([task]),
     concurrency: 1,
     callMs: () => 1,
@@ -183,6 +184,7 @@ test("a handler that cleans up without end holds its slot, and no longer its job
     notes: undefined as never,
     around: new Around(),
     transactions: undefined as never,
+    patienceMs: () => 30_000,
     onDecided: ({ kind }) => ended.push(kind),
   });
   const running = attempt.run();

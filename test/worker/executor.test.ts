@@ -28,6 +28,7 @@ function executor(concurrency: number) {
     notes: undefined as never,
     around: new Around(),
     transactions: new Turns(1),
+    patienceMs: () => 30_000,
     concurrency,
     tasks: new TaskRegistry([task]),
     onFinished: (end) => finished.add(end),

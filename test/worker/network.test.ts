@@ -8,7 +8,7 @@ import { testDatabase } from "../support/database.ts";
 import { Latch, Tally } from "../support/latch.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
-import { archived, beats, settle, shortLease, useRouse } from "./support.ts";
+import { archived, beats, errorsOf, settle, shortLease, useRouse } from "./support.ts";
 
 const db = testDatabase();
 const rouseWith = useRouse(db);
@@ -225,6 +225,27 @@ test("B13: a disk that is full when a job ends: its result is kept and told when
   } finally {
     await db.query("drop trigger refuse on rouse.archive");
   }
+});
+
+test("B13, B14: a connection that swallows the end of ctx.transaction fails the attempt within a lease; the next one writes, once", async () => {
+  await db.query("create table effect (attempt int)");
+  await throughProxy(async (proxy, url) => {
+    const task = defineTask("effect", {
+      retry: { backoff: "fixed", base: 0 },
+      run: (_payload, ctx) =>
+        ctx.transaction(async (client) => {
+          await client.query("insert into effect values ($1)", [ctx.job.attempt]);
+          if (ctx.job.attempt === 1) proxy.silence("application_name\0rouse\0");
+        }),
+    });
+    const rouse = rouseWith([task], { connectionString: url });
+    await startKnowingLease(rouse);
+    const { id } = await rouse.enqueue(task);
+    assert.deepEqual([(await finished(id))?.state, (await finished(id))?.attempt], ["succeeded", 2]);
+    assert.deepEqual(await db.query("select attempt from effect"), [{ attempt: 2 }]);
+    assert.deepEqual(await errorsOf(db, id), ["the database did not answer within 5 s"]);
+    await rouse.close();
+  });
 });
 
 test("B14: the server looks for the host of an open ctx.transaction, so that one that vanished holds no lock for long", async () => {
