@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:b700b597d8021325b4ef51b85c0486a29df3ae5b
+--! Hash: sha1:d442815affe37e3bfb4a54224ef19337e8600d2e
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3152,7 +3152,7 @@ comment on function :SCHEMA.use_shard(integer) is 'Makes this server number n of
 --! Included control/running_jobs.sql
 -- Without an order, which its callers give: order by id could be planned as a walk along the primary key.
 create function :SCHEMA.running_jobs(worker integer)
-  returns table (id bigint, lease uuid)
+  returns table (id bigint, lease uuid, run_at timestamptz)
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -3161,7 +3161,7 @@ create function :SCHEMA.running_jobs(worker integer)
 as $$
 begin
   return query
-  select j.id, j.lease
+  select j.id, j.lease, j.run_at
   from :SCHEMA.job as j
   where j.state = 'running'
     and j.worker_id = running_jobs.worker;
@@ -3309,7 +3309,8 @@ $$;
 comment on function :SCHEMA.server_settled(timestamptz) is 'Whether workers have had the time to come back since the server started: until 10 seconds after the first of them, a missing lock says nothing.';
 --! EndIncluded maintain/server_settled.sql
 --! Included maintain/hand_over.sql
--- In an order of their own: where one of them kills its workers, those that stood beside it are not taken along each
+-- They keep their place in the queue, ahead of what came after them, so that a backlog does not make them wait again; and
+-- in an order of their own: where one of them kills its workers, those that stood beside it are not taken along each
 -- time. Rows that somebody holds locked are left for the next sweep.
 create function :SCHEMA.hand_over(worker integer, name text, as_of timestamptz)
   returns integer
@@ -3323,7 +3324,7 @@ declare
   handed_over integer := 0;
 begin
   for lost in
-    select r.id, r.lease
+    select r.id, r.lease, r.run_at
     from :SCHEMA.running_jobs(hand_over.worker) as r
     order by r.id
   loop
@@ -3331,7 +3332,7 @@ begin
       lost.id,
       lost.lease,
       jsonb_build_object('message', format('worker "%s" died or vanished during this attempt', name), 'code', 'worker_lost'),
-      retry_at => as_of - random() * interval '1 second',
+      retry_at => least(lost.run_at, as_of) - random() * interval '1 second',
       wait => false
     );
     if ended not in ('stale', 'busy') then

@@ -132,7 +132,8 @@ export class QueueModel {
   lose(worker: number, now: number): number {
     let handedOver = 0;
     for (const job of this.runningOf(worker)) {
-      const answer = this.end({ id: job.id, lease: job.lease! }, { kind: "fail", retry: true, retryAt: now }, now);
+      const retryAt = Math.min(job.runAt, now);
+      const answer = this.end({ id: job.id, lease: job.lease! }, { kind: "fail", retry: true, retryAt }, now);
       if (answer !== "busy") handedOver += 1;
     }
     if (this.runningOf(worker).length === 0) this.workers.delete(worker);
