@@ -173,6 +173,31 @@ test("C4: of one partition, writes to it and through its parent count", async ()
   ]);
 });
 
+test("C4: ON CONFLICT, MERGE and COPY into a partitioned table make what they do to each row, attached partitions included", async () => {
+  await query(
+    `create table stock (id integer, region text, n integer, primary key (id, region)) partition by list (region);
+     create table stock_eu (like stock including all);
+     insert into stock_eu values (1, 'eu', 1), (2, 'eu', 2), (3, 'eu', 3)`,
+  );
+  await watch(pool, "stock", { task: "t" });
+  await query("alter table stock attach partition stock_eu for values in ('eu')");
+  await query(
+    `insert into stock values (1, 'eu', 10), (4, 'eu', 40)
+     on conflict (id, region) do update set n = excluded.n`,
+  );
+  assert.deepEqual((await taken("n")).sort(), ["insert nothing → 40", "update 1 → 10"]);
+  await query(
+    `merge into stock as k using (values (2, 0), (3, 30), (5, 50)) as s (id, n) on k.id = s.id
+     when matched and s.n = 0 then delete
+     when matched then update set n = s.n
+     when not matched then insert values (s.id, 'eu', s.n)`,
+  );
+  assert.deepEqual((await taken("n")).sort(), ["delete 2 → nothing", "insert nothing → 50", "update 3 → 30"]);
+  await query("copy stock from program 'echo 6,eu,60; echo 7,eu,70' (format csv)");
+  assert.deepEqual(await taken("n"), ["insert nothing → 60", "insert nothing → 70"]);
+  await query("select rouse.unwatch('public.stock.t'); drop table stock");
+});
+
 test("C4: of a foreign table, writes through this server count", async () => {
   const { hostname, port, username, password } = new URL(database.url);
   const name = new URL(database.url).pathname.slice(1);
