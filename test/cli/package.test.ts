@@ -63,6 +63,9 @@ test("A14: the packed package migrates, enqueues and runs a TypeScript task of a
 test("the package's types are those of its documentation", async () => {
   const source = `${TASKS}
 import { createRouse, defineConfig } from "rouse";
+import { runTask, testRouse } from "rouse/testing";
+void runTask(hello, { name: "Ada" }).then((greeting) => greeting.length);
+void testRouse({ client: { query: async () => ({ rows: [] }) }, tasks: [hello] }).drain();
 export default defineConfig({ concurrency: 3 });
 const rouse = createRouse({ tasks: [hello] });
 void rouse.enqueue(hello, { name: "Ada" });
