@@ -4,8 +4,8 @@
  * NOTIFY takes a lock of the whole cluster at commit, so producers leave it out where nobody has to be woken. What they
  * decide by may be old by the time they commit; the advisory key G closes that gap:
  * - a silent producer holds G (shared) from before its last look at the sleepers until its commit is visible;
- * - a worker's sign that it sleeps is committed before it takes and drops G alone, and only then does it look for jobs
- *   for the last time. So either the producer saw the sign, or the worker waited for the producer and sees the job.
+ * - a worker's sign that it sleeps is committed before it takes G alone, and only then does it look for jobs for the last
+ *   time. So either the producer saw the sign, or the worker waited for the producer and sees the job.
  *
  * Checked: when nothing can move any more (no notification or timer is pending, all transactions have ended), no job is
  * due, committed and free while a worker that lives sleeps. Transactions take as long as they like and commit, roll
@@ -24,6 +24,7 @@
 #define JOBS 3
 #define LATER 1
 #define NEVER 2 /* later than all due times */
+#define UNSETTLED 3 /* never, and the sign's owner has not been at the barrier since (in SQL: null) */
 
 mtype = { absent, open, live, claimed };
 
@@ -35,7 +36,8 @@ byte now = 0;
 bool asleep[2];           /* the sleepers' signs, as they are committed, */
 byte next_wake[2];        /* and when their timers go off */
 bool notified[2];         /* latched: a notification that the worker has not looked at */
-byte holders = 0;         /* silent producers that hold G; taking it alone is one step, in the worker */
+byte holders = 0;         /* silent producers that hold G */
+bool taken = false;       /* a worker holds it alone */
 
 bool idle[2];             /* for the check: lives, and waits for a notification or its timer */
 
@@ -67,8 +69,8 @@ inline add(j) {
   :: quiet && !holds ->
     atomic {
       if
-      :: holds = true; holders++
-      :: notify = true; quiet = false /* refused: a worker is at the barrier */
+      :: !taken -> holds = true; holders++
+      :: notify = true; quiet = false /* refused: a worker holds it, or waits for it */
       fi
     }
   :: else
@@ -164,8 +166,17 @@ proctype clock() {
 
 /* ------------------------------------------------------------------ workers */
 
+/* The end of a look that began at the barrier. */
+inline drop_key() {
+  if
+  :: alone -> alone = false; taken = false
+  :: else
+  fi
+}
+
 proctype worker(byte w) {
   byte j = 0;
+  bool alone = false; /* holds G */
 
 awake:
   /* Claims a due job that nobody holds; others skip it from here on. What is notified from here on is news. */
@@ -183,8 +194,8 @@ awake:
   atomic {
     locked[j] = false;
     if
-    :: job[j] = claimed; due[j] = 0; j = 0
-    :: j = 0; goto end_gone /* died before it committed */
+    :: job[j] = claimed; due[j] = 0; j = 0; drop_key()
+    :: j = 0; drop_key(); goto end_gone /* died before it committed */
     fi
   };
   /* Its only slot is taken now. The sign comes down when that has lasted a while. */
@@ -198,38 +209,40 @@ awake:
   fi;
 
 nothing:
-  /* A sign that is up, with a timer still ahead, was seen by all producers since; otherwise it is made so. */
+  /* A sign that is settled, with a timer still ahead, was seen by all producers since; otherwise it is made so. */
   if
-  :: asleep[w] && next_wake[w] > now
+  :: alone
+  :: !alone && asleep[w] && next_wake[w] != UNSETTLED && next_wake[w] > now
 #ifdef STALE_TIMER
-  :: asleep[w] && next_wake[w] <= now -> next_wake[w] = NEVER
-  :: !asleep[w] ->
-#else
-  :: else ->
+  :: !alone && asleep[w] && next_wake[w] <= now -> next_wake[w] = NEVER
 #endif
-    d_step { asleep[w] = true; next_wake[w] = NEVER };
-#if !defined(NAIVE) && !defined(NO_BARRIER)
+  :: !alone && !asleep[w] -> d_step { asleep[w] = true; next_wake[w] = UNSETTLED }; goto awake
+#ifdef STALE_TIMER
+  :: !alone && asleep[w] && next_wake[w] == UNSETTLED ->
+#else
+  :: !alone && asleep[w] && (next_wake[w] == UNSETTLED || next_wake[w] <= now) ->
+#endif
+#if defined(NAIVE) || defined(NO_BARRIER)
+    alone = true; /* in name only */
+#else
     if
-    :: holders == 0
-    :: holders > 0 -> asleep[w] = false; goto awake /* not to be had for now: polls with its sign down */
+    :: atomic { holders == 0 && !taken -> taken = true; alone = true }
+    :: atomic { holders > 0 || taken -> next_wake[w] = UNSETTLED } /* not to be had for now: polls */
     fi;
 #endif
     goto awake
   fi;
 
-#ifndef NO_LOCKED_LOOK
-  if
-  :: IS_READY(0) || IS_READY(1) || IS_READY(2) -> goto awake /* polls, until whoever holds it is done */
-  :: else
-  fi;
-#endif
-
   /* Up to now producers would have told of any job; from here on only of those due before the timer. */
   d_step {
+    if
+    :: alone -> next_wake[w] = NEVER
+    :: else
+    fi;
     do
     :: j < JOBS ->
       if
-      :: job[j] == live && due[j] == LATER -> next_wake[w] = LATER
+      :: job[j] == live && due[j] == LATER && next_wake[w] > LATER -> next_wake[w] = LATER
       :: else
       fi;
       j++
@@ -237,6 +250,13 @@ nothing:
     od;
     j = 0
   };
+#ifndef NO_LOCKED_LOOK
+  if
+  :: IS_READY(0) || IS_READY(1) || IS_READY(2) -> drop_key(); goto awake /* polls, until whoever holds it is done */
+  :: else
+  fi;
+#endif
+  drop_key();
   if
   :: idle[w] = true
   :: goto end_gone /* dies in its sleep */

@@ -13,6 +13,7 @@
 --!include tables/awaited.sql
 --!include tables/worker.sql
 --!include tables/server_run.sql
+--!include tables/sleeper.sql
 --!include tables/access.sql
 --!include schedule/cron_spec.sql
 --!include tables/schedule.sql
@@ -24,8 +25,12 @@
 --!include tables/broadcast_mark.sql
 --!include wake/installation.sql
 --!include wake/channel.sql
+--!include wake/nobody_sleeps.sql
 --!include wake/wake_queue.sql
 --!include wake/wake_timer.sql
+--!include wake/settle.sql
+--!include wake/fall_asleep.sql
+--!include wake/awake_v1.sql
 --!include wake/job_inserted.sql
 --!include wake/job_due_moved.sql
 --!include enqueue/refuse.sql
@@ -61,6 +66,7 @@
 --!include claim/open_queues.sql
 --!include claim/claim.sql
 --!include claim/claim_v1.sql
+--!include claim/ms_until.sql
 --!include claim/next_look.sql
 --!include finish/backoff.sql
 --!include finish/own_job.sql

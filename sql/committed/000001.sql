@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:d442815affe37e3bfb4a54224ef19337e8600d2e
+--! Hash: sha1:399777f0eaccd77f83c565b345e89acf067f374c
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -501,6 +501,22 @@ comment on table :SCHEMA.server_run is 'When workers first came back to this run
 comment on column :SCHEMA.server_run.started_at is 'Start of the server.';
 comment on column :SCHEMA.server_run.first_beat_at is 'First sign of life of a worker since then.';
 --! EndIncluded tables/server_run.sql
+--! Included tables/sleeper.sql
+-- Unlogged: a crash of the server ends every worker's sleep, since each looks for jobs when it is connected again.
+-- Every producer reads all of it, so it is written rarely: dead versions cost each of them, and under an old snapshot
+-- they stay.
+create unlogged table :SCHEMA.sleeper (
+  worker_id integer not null,
+  queues text[],
+  next_wake timestamptz,
+  constraint sleeper_pkey primary key (worker_id)
+);
+
+comment on table :SCHEMA.sleeper is 'Workers that have to be told of jobs. Whoever commits a job while nobody is here for it leaves out the notification.';
+comment on column :SCHEMA.sleeper.worker_id is 'The worker.';
+comment on column :SCHEMA.sleeper.queues is 'Queues it serves; null: all.';
+comment on column :SCHEMA.sleeper.next_wake is 'When it wakes by itself, so that of later jobs it need not be told; null: it has yet to look for jobs of those who committed without telling.';
+--! EndIncluded tables/sleeper.sql
 --! Included tables/access.sql
 -- By the role's oid, which a new role of an old name does not have.
 create table :SCHEMA.access (
@@ -831,24 +847,64 @@ return 'rouse_' || :SCHEMA.installation();
 
 comment on function :SCHEMA.channel() is 'The channel on which this installation notifies. A payload is a JSON object and only a hint: {"queue": name} has work, {"due": instant} may be earlier than a timer, {"cancel": worker} has attempts to end, see cancels_v1(), {"probe": worker} is a worker testing its own listener, {"ended": id} is the end of a job that is awaited, see await_v1(), {"progress": [id, …]} are running jobs that said how far they are, {"topic": name, "id": number} is a live message to fetch with broadcasts_v1(). Every role of the database may listen, so no payload is ever part of it.';
 --! EndIncluded wake/channel.sql
+--! Included wake/nobody_sleeps.sql
+-- What is read here may be old by the commit. The shared lock closes that gap: it is held from before the second look
+-- until the commit is visible, and a worker whose sign is up waits for it before it looks for jobs for the last
+-- time (see settle). So either the second look saw the sign, or that worker sees the job. model/wake.pml proves it, and
+-- shows what is lost without each part.
+--
+-- Each look has a snapshot of its own, which only READ COMMITTED gives. Every enqueue comes through here, so what costs
+-- microseconds is left out: settings of its own, which callers have, and installation() for the lock's key.
+create function :SCHEMA.nobody_sleeps(queue text, due timestamptz)
+  returns boolean
+  language plpgsql
+  volatile
+as $$
+begin
+  if exists (
+    select
+    from :SCHEMA.sleeper as s
+    where coalesce(s.next_wake > nobody_sleeps.due, true)
+      and (s.queues is null or nobody_sleeps.queue is null or nobody_sleeps.queue = any (s.queues))
+  ) then
+    return false;
+  end if;
+  if current_setting('transaction_isolation') <> 'read committed'
+    or not pg_try_advisory_xact_lock_shared(pg_typeof(cast(null as :SCHEMA.sleeper))::oid::integer, -4)
+  then
+    return false;
+  end if;
+  return not exists (
+    select
+    from :SCHEMA.sleeper as s
+    where coalesce(s.next_wake > nobody_sleeps.due, true)
+      and (s.queues is null or nobody_sleeps.queue is null or nobody_sleeps.queue = any (s.queues))
+  );
+end;
+$$;
+
+comment on function :SCHEMA.nobody_sleeps(text, timestamptz) is 'Whether the transaction may commit a job of that queue (null: of any), due then, without telling anybody. Where that is so it holds a lock until it ends.';
+--! EndIncluded wake/nobody_sleeps.sql
 --! Included wake/wake_queue.sql
 -- PostgreSQL itself drops a payload that the transaction has already sent on the channel.
 create function :SCHEMA.wake_queue(queue text)
   returns void
-  language sql
+  language plpgsql
   volatile
-  security definer
-  set search_path = pg_catalog, pg_temp
-begin atomic
-  select pg_catalog.pg_notify(:SCHEMA.channel(), pg_catalog.json_build_object('queue', queue)::text);
+as $$
+begin
+  if not :SCHEMA.nobody_sleeps(queue, '-infinity') then
+    perform pg_notify(:SCHEMA.channel(), json_build_object('queue', queue)::text);
+  end if;
 end;
+$$;
 
 comment on function :SCHEMA.wake_queue(text) is 'Tells sleeping workers, at the commit, that the queue has a ready job.';
 --! EndIncluded wake/wake_queue.sql
 --! Included wake/wake_timer.sql
 -- Whether a job that is due earlier is already known says nothing: its timer may fire, and its workers go back to
--- sleep, before this transaction commits. So every transaction tells, but only of jobs due earlier than it has told
--- of; a savepoint's rollback takes back both. UTC, so that any language reads the instant.
+-- sleep, before this transaction commits. So every transaction looks who sleeps for longer, but only for jobs due
+-- earlier than it has seen to; a savepoint's rollback takes back both. UTC, so that any language reads the instant.
 create function :SCHEMA.wake_timer(due timestamptz)
   returns void
   language plpgsql
@@ -858,19 +914,109 @@ create function :SCHEMA.wake_timer(due timestamptz)
   set timezone = 'UTC'
 as $$
 declare
-  memory constant text := 'rouse.told_' || :SCHEMA.installation();
-  told constant numeric := nullif(current_setting(memory, true), '')::numeric;
+  memory constant text := 'rouse.seen_to_' || :SCHEMA.installation();
+  seen_to constant numeric := nullif(current_setting(memory, true), '')::numeric;
 begin
-  if told <= extract(epoch from due) then
+  if seen_to <= extract(epoch from due) then
     return;
   end if;
   perform set_config(memory, extract(epoch from due)::text, true);
-  perform pg_notify(:SCHEMA.channel(), json_build_object('due', due)::text);
+  if not :SCHEMA.nobody_sleeps(null, due) then
+    perform pg_notify(:SCHEMA.channel(), json_build_object('due', due)::text);
+  end if;
 end;
 $$;
 
 comment on function :SCHEMA.wake_timer(timestamptz) is 'Tells sleeping workers, at the commit, that a job is due then.';
 --! EndIncluded wake/wake_timer.sql
+--! Included wake/settle.sql
+-- The lock is held to the end of the transaction, which costs nothing but a few notifications: who cannot have it
+-- meanwhile tells.
+create function :SCHEMA.settle(worker integer, as_of timestamptz)
+  returns boolean
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '50ms'
+as $$
+begin
+  if exists (
+    select
+    from :SCHEMA.sleeper as s
+    where s.worker_id = settle.worker
+      and (s.next_wake is null or s.next_wake <= as_of)
+  ) then
+    perform pg_advisory_xact_lock(pg_typeof(cast(null as :SCHEMA.sleeper))::oid::integer, -4);
+    return true;
+  end if;
+  return false;
+exception
+  when lock_not_available then
+    return false;
+end;
+$$;
+
+comment on function :SCHEMA.settle(integer, timestamptz) is 'First step of a look for jobs by a worker whose sign is up but whose timer is not: waits shortly for transactions that told nobody of their jobs. True: they have ended, and this look sees what they did.';
+--! EndIncluded wake/settle.sql
+--! Included wake/fall_asleep.sql
+-- Who sleeps already may wake earlier than it said, never later: of jobs due after that nobody has told it. To sleep
+-- for longer it settles.
+create function :SCHEMA.fall_asleep(worker integer, settled boolean, due timestamptz, as_of timestamptz)
+  returns double precision
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  until timestamptz;
+begin
+  select
+    case
+      when settled then coalesce(due, 'infinity')
+      when s.next_wake > as_of then least(s.next_wake, due)
+    end
+  into until
+  from :SCHEMA.sleeper as s
+  where s.worker_id = fall_asleep.worker;
+  if not found then
+    insert into :SCHEMA.sleeper (worker_id, queues)
+    select w.id, w.queues
+    from :SCHEMA.worker as w
+    where w.id = fall_asleep.worker
+    on conflict (worker_id) do update
+    set next_wake = null;
+    return case when found then 0 else 250 end;
+  end if;
+
+  update :SCHEMA.sleeper as s
+  set next_wake = until
+  where s.worker_id = fall_asleep.worker
+    and s.next_wake is distinct from until
+    and (settled or until is null or s.next_wake > until);
+  return case
+    when until is null then least(250, :SCHEMA.ms_until(due))
+    else :SCHEMA.ms_until(until)
+  end;
+end;
+$$;
+
+comment on function :SCHEMA.fall_asleep(integer, boolean, timestamptz, timestamptz) is 'Last step of a look for jobs that left slots free: puts up the sign of the worker, or its timer. settled is what settle() returned, due the next due time. Returns the milliseconds after which it has to look again (null: when it is told).';
+--! EndIncluded wake/fall_asleep.sql
+--! Included wake/awake_v1.sql
+create function :SCHEMA.awake_v1(worker integer)
+  returns void
+  language sql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  delete from :SCHEMA.sleeper as s
+  where s.worker_id = awake_v1.worker;
+end;
+
+comment on function :SCHEMA.awake_v1(integer) is
+'Worker protocol: from its commit on nobody tells the worker of jobs, which spares all who enqueue a notification. For a worker that has been busy for a second or so; it must call exchange_v1 again before it waits for anything but its own jobs.';
+--! EndIncluded wake/awake_v1.sql
 --! Included wake/job_inserted.sql
 -- One trigger serves enqueue, INSERT and COPY alike. Rows of a plain INSERT say ready by default: those due
 -- later are moved to scheduled before anyone else can see them.
@@ -2098,6 +2244,7 @@ $$;
 comment on function :SCHEMA.claim(integer, text[], text[], integer, timestamptz) is 'Hands up to that many ready jobs to a worker, by priority, due time and id, under a fresh lease.';
 --! EndIncluded claim/claim.sql
 --! Included claim/claim_v1.sql
+-- Who claims by this call is told of jobs from the first one on, busy or not.
 create function :SCHEMA.claim_v1(
   worker integer,
   queues text[] default null,
@@ -2125,6 +2272,7 @@ begin
       'Give the id that register_v1 returned. A worker that was silent for too long is given up and registers again.'
     );
   end if;
+  perform :SCHEMA.fall_asleep(worker, :SCHEMA.settle(worker, as_of), null, as_of);
   perform :SCHEMA.tick_if_due(as_of);
   perform :SCHEMA.expire(as_of);
   perform :SCHEMA.promote(as_of);
@@ -2141,6 +2289,18 @@ comment on function :SCHEMA.claim_v1(integer, text[], text[], integer, timestamp
   tasks    tasks that this worker knows; null: all
 Each job carries a lease: complete_v1, fail_v1 and release_v1 take it and refuse any other.';
 --! EndIncluded claim/claim_v1.sql
+--! Included claim/ms_until.sql
+-- Not 0 where nothing is due, which greatest would make of null: a worker would look again and again.
+create function :SCHEMA.ms_until(at timestamptz)
+  returns double precision
+  language sql
+  volatile
+return case
+  when isfinite(at) then greatest(0, extract(epoch from at - clock_timestamp()) * 1000)::double precision
+end;
+
+comment on function :SCHEMA.ms_until(timestamptz) is 'Milliseconds to an instant, 0 where it has passed; null for null and infinity.';
+--! EndIncluded claim/ms_until.sql
 --! Included claim/next_look.sql
 -- The look at ready rows locks nothing. A row that is due and was not claimed is held by a transaction that may
 -- roll back, and then nobody would tell: the worker has to look again by itself.
@@ -2149,7 +2309,7 @@ create function :SCHEMA.next_look(
   tasks text[],
   as_of timestamptz,
   out ready boolean,
-  out wait_ms double precision
+  out due timestamptz
 )
   language plpgsql
   stable
@@ -2183,35 +2343,28 @@ begin
     where s.enabled
       and s.next_run_at <= as_of
   );
-  wait_ms := (
-    select greatest(0, extract(epoch from next.at - clock_timestamp())::double precision * 1000)
-    from (
-      select least(
-        (
-          select j.run_at
-          from :SCHEMA.job as j
-          where j.state = 'scheduled'
-            and j.run_at > as_of
-          order by j.run_at, j.id
-          limit 1
-        ),
-        (
-          select s.next_run_at
-          from :SCHEMA.schedule as s
-          where s.enabled
-            and s.next_run_at > as_of
-          order by s.next_run_at
-          limit 1
-        )
-      ) as at
-    ) as next
-    -- Not 0, which greatest makes of null: a worker would look again and again.
-    where next.at is not null
+  due := least(
+    (
+      select j.run_at
+      from :SCHEMA.job as j
+      where j.state = 'scheduled'
+        and j.run_at > as_of
+      order by j.run_at, j.id
+      limit 1
+    ),
+    (
+      select s.next_run_at
+      from :SCHEMA.schedule as s
+      where s.enabled
+        and s.next_run_at > as_of
+      order by s.next_run_at
+      limit 1
+    )
   );
 end;
 $$;
 
-comment on function :SCHEMA.next_look(text[], text[], timestamptz) is 'When a worker that took what it could at that instant has to look again: whether jobs or schedules were due that it could not lock, and the milliseconds to the next due time of either (null: none).';
+comment on function :SCHEMA.next_look(text[], text[], timestamptz) is 'When a worker that took what it could at that instant has to look again: whether jobs or schedules were due that it could not lock, and the next due time of either (null: none).';
 --! EndIncluded claim/next_look.sql
 --! Included finish/backoff.sql
 -- Reckoned in seconds as floating point and bounded before it becomes an interval: neither the thousandth attempt
@@ -2789,8 +2942,12 @@ declare
   promotion constant integer := 1000;
   promoted integer;
   claimed integer;
+  settled boolean;
   look record;
 begin
+  if most > 0 then
+    settled := :SCHEMA.settle(worker, as_of);
+  end if;
   if not :SCHEMA.tick_if_due(as_of) and cardinality(completed) = 0 and failures = '[]' and releases = '[]' then
     perform set_config('synchronous_commit', 'off', true);
   end if;
@@ -2839,12 +2996,14 @@ begin
   end if;
 
   if claimed < most or most = 0 then
-    select l.ready, l.wait_ms
-    into look
-    from :SCHEMA.next_look(queues, tasks, as_of) as l;
+    look := :SCHEMA.next_look(queues, tasks, as_of);
     outcome := case when look.ready then 'look_again' else 'sleep' end;
     id := null;
-    wait_ms := case when promoted = promotion then 0 else look.wait_ms end;
+    wait_ms := case
+      when promoted = promotion then 0
+      when most > 0 then :SCHEMA.fall_asleep(worker, settled, look.due, as_of)
+      else :SCHEMA.ms_until(look.due)
+    end;
     return next;
   end if;
 end;
@@ -3500,6 +3659,12 @@ begin
     where o.until < as_of
     for update skip locked
   ));
+  delete from :SCHEMA.sleeper as s
+  where not exists (
+    select
+    from :SCHEMA.worker as w
+    where w.id = s.worker_id
+  );
   return handed_over + :SCHEMA.release_orphans();
 end;
 $$;
@@ -3561,7 +3726,7 @@ begin
     when others then
       trouble := coalesce(trouble || '; ', '') || sqlerrm;
   end;
-  select l.ready, l.wait_ms
+  select l.ready, :SCHEMA.ms_until(l.due)
   into ready, wait_ms
   from :SCHEMA.next_look(own.queues, own.tasks, clock_timestamp()) as l;
   busy := exists (
@@ -3661,6 +3826,7 @@ begin
   end loop;
   delete from :SCHEMA.worker
   where id = deregister_v1.worker;
+  perform :SCHEMA.awake_v1(worker);
   return released;
 end;
 $$;

@@ -1,5 +1,6 @@
 import type { Logger } from "../log.ts";
 import { Alarm } from "./alarm.ts";
+import { Alertness } from "./alertness.ts";
 import { Backoff } from "./backoff.ts";
 import type { Answer } from "./exchange.ts";
 import type { Finished } from "./finished.ts";
@@ -37,6 +38,8 @@ const LOOK_AGAIN_MS = { first: 100, longest: 400 };
 
 export interface FeedOptions {
   readonly exchange: (most: number, finished: readonly Finished[]) => Promise<Answer>;
+  /** Tells the database that nobody need tell this worker of jobs. Never fails. */
+  readonly sayAwake: () => Promise<void>;
   /** Gives back what runs in this worker's name, but for what it holds and these ids. */
   readonly reconcile: (unconfirmed: readonly number[]) => Promise<void>;
   /** How many more jobs there is room for, beside those already asked for. */
@@ -53,6 +56,7 @@ export class Feed {
   readonly #options: FeedOptions;
   readonly #alarm = new Alarm(() => this.#ring());
   readonly #backoff = new Backoff();
+  readonly #alertness: Alertness;
   readonly #outbox: Outbox;
   #retry: NodeJS.Timeout | undefined;
   #calls = 0;
@@ -75,6 +79,7 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.#alertness = new Alertness(() => options.sayAwake().finally(() => this.wake()));
     this.#outbox = new Outbox({ most: BATCH, log: options.log, onReady: () => this.#pumpSoon() });
   }
 
@@ -132,6 +137,7 @@ export class Feed {
   stopClaiming(): void {
     this.#claiming = false;
     this.#alarm.clear();
+    this.#alertness.asleep();
     this.#settle();
   }
 
@@ -222,14 +228,21 @@ export class Feed {
       this.#lookAgainMs = LOOK_AGAIN_MS.first;
       this.#options.onClaimed(answer.claimed);
     }
+    if (most > 0 && answer.rest === undefined) this.#alertness.busy();
     if (wakes !== this.#wakes) return;
     if (most > 0) {
       this.#hungry = answer.rest === undefined;
       this.#leftLocked = answer.rest?.lookAgain ?? false;
+      if (!this.#hungry) this.#alertness.asleep();
     }
     if (answer.rest === undefined || !this.#claiming) return;
     const { lookAgain, waitMs } = answer.rest;
-    if (lookAgain && most > 0) {
+    if (most === 0) {
+      // It did not look for jobs: whoever sleeps still wakes when it said.
+      if (waitMs !== null) this.#alarm.advance(Math.ceil(waitMs));
+      return;
+    }
+    if (lookAgain) {
       this.#alarm.set(Math.min(this.#lookAgainMs, Math.ceil(waitMs ?? Infinity)));
       this.#lookAgainMs = Math.min(this.#lookAgainMs * 2, LOOK_AGAIN_MS.longest);
     } else if (waitMs === null) {

@@ -98,6 +98,7 @@ export class WorkerProcess implements Worker {
     this.#feed = new Feed({
       log,
       exchange: (most, finished) => this.#exchange(most, finished),
+      sayAwake: () => this.#do(`awake_v1(${this.#id})`),
       reconcile: (unconfirmed) => this.#reconcile(unconfirmed),
       room: () => (this.#mayBeTakenForDead() ? 0 : this.#executor.room()),
       onClaimed: (jobs) => this.#executor.accept(jobs),
@@ -122,7 +123,7 @@ export class WorkerProcess implements Worker {
       onLasting: () => this.#heartbeat?.trust(),
       onDeaf: () => {
         void listener.close(this.#ears);
-        this.#do(`polls_v1(${this.#id})`);
+        void this.#do(`polls_v1(${this.#id})`);
       },
       look: () => this.#feed.wake(),
     });
@@ -188,7 +189,7 @@ export class WorkerProcess implements Worker {
     this.#executor.stop();
     if (this.#executor.running > 0) {
       log.info("worker stopping", { worker: this.name, running: this.#executor.running });
-      this.#do(`stopping_v1(${this.#id})`);
+      void this.#do(`stopping_v1(${this.#id})`);
       await within(this.#graceMs, this.#executor.emptied());
       if (this.#executor.running > 0) {
         log.warn("the grace is over; running jobs go back", { running: this.#executor.running });
@@ -229,7 +230,7 @@ export class WorkerProcess implements Worker {
     );
     this.#id = registered!.id;
     this.#parts.listener.listenTo(registered!.channel);
-    if (this.#hearing.deaf) this.#do(`polls_v1(${this.#id})`);
+    if (this.#hearing.deaf) void this.#do(`polls_v1(${this.#id})`);
   }
 
   /** Others have taken this worker for dead and its jobs: whatever it still runs is theirs. */
@@ -313,7 +314,7 @@ export class WorkerProcess implements Worker {
     this.#heartbeat?.tellStuck(this.#executor.stuck());
     if (performance.now() >= this.#maintainAt) {
       this.#maintainAt = performance.now() + MAINTAIN_EVERY_MS * (0.5 + Math.random());
-      this.#do("maintain()");
+      void this.#do("maintain()");
     }
     if (this.#parts.listener.listening) this.#hearing.sent(pooled);
   }
@@ -330,9 +331,9 @@ export class WorkerProcess implements Worker {
   }
 
   /** Calls a function of the database that may as well fail. */
-  #do(call: string): void {
+  async #do(call: string): Promise<void> {
     const { schema, log } = this.#parts;
-    this.#ask(`select ${schema}.${call}`).catch((error) => log.warn(`${call} failed`, { error: error.message }));
+    await this.#ask(`select ${schema}.${call}`).catch((error) => log.warn(`${call} failed`, { error: error.message }));
   }
 
   /** What is not answered within a lease is given up with its connection. */

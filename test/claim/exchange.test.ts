@@ -20,6 +20,9 @@ let worker: number;
 beforeEach(async () => {
   await clear(db);
   worker = await register(db.pool);
+  // Asleep, from the second look on.
+  await exchange(db.pool, 1);
+  await exchange(db.pool, 1);
 });
 
 type Outcome = { outcome: string; id: string | null; wait_ms: number | null };

@@ -12,6 +12,7 @@ import {
   register,
   rows,
   type Session,
+  sleeper,
   value,
   waitsForLock,
 } from "../support/engine.ts";
@@ -234,6 +235,7 @@ test("A18: reschedule gives a job that waits another time, queue or priority, an
   const change = (options: string) => value<boolean>(db.pool, `select rouse.reschedule($1, ${options})`, [id]);
   const look = "select state, queue, priority, run_at < clock_timestamp() as due from rouse.job";
   const ear = await listen(db);
+  await sleeper(db.pool);
   assert.equal(await change("run_at => now()"), true);
   assert.deepEqual(await rows(db.pool, look), [{ state: "ready", queue: "default", priority: 0, due: true }]);
   assert.deepEqual(await ear.heard(), [{ queue: "default" }]);

@@ -39,6 +39,11 @@ export async function register(session: Session, name = "tester"): Promise<numbe
   return await value<number>(session, "select rouse.register_v1($1)", [name]);
 }
 
+/** A worker that has to be told of all that it could do. */
+export async function sleeper(session: Session): Promise<void> {
+  await session.query("select rouse.claim_v1(rouse.register_v1('sleeper'))");
+}
+
 export async function declare(session: Session, ...tasks: Record<string, unknown>[]): Promise<void> {
   await session.query("select rouse.declare_tasks_v1($1)", [JSON.stringify(tasks)]);
 }
@@ -81,7 +86,7 @@ export async function clear(db: TestDatabase): Promise<void> {
   await db.query(`
     begin;
     set local lock_timeout = '5s';
-    truncate rouse.job, rouse.archive, rouse.attempt_error, rouse.queue, rouse.task, rouse.worker;
+    truncate rouse.job, rouse.archive, rouse.attempt_error, rouse.queue, rouse.task, rouse.worker, rouse.sleeper;
     commit`);
 }
 

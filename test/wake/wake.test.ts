@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { testDatabase } from "../support/database.ts";
-import { claim, claimOne, clear, declare, type Ear, enqueue, listen, register, value } from "../support/engine.ts";
+import {
+  claim,
+  claimOne,
+  clear,
+  declare,
+  type Ear,
+  enqueue,
+  listen,
+  register,
+  sleeper,
+  value,
+} from "../support/engine.ts";
 
 const db = testDatabase();
 let ear: Ear;
@@ -9,6 +20,7 @@ let ear: Ear;
 beforeEach(async () => {
   ear ??= await listen(db);
   await clear(db);
+  await sleeper(db.pool);
   await ear.heard();
 });
 

@@ -20,6 +20,7 @@ function feed(room: () => number = () => 10) {
   const reconciled = new Tally<readonly number[]>();
   const claimed = new Tally<ClaimedJob>();
   const stale = new Tally<Finished>();
+  const awake = new Tally<undefined>();
   const reached = new Tally<boolean>();
   const log = new TestLog();
   const made = new Feed({
@@ -31,6 +32,7 @@ function feed(room: () => number = () => 10) {
           resolve({ claimed: [], stale: new Set(), busy: new Set(), rest: undefined, ...part });
         calls.add({ most, ends, answer, fail: reject });
       }),
+    sayAwake: async () => awake.add(undefined),
     reconcile: async (unconfirmed) => reconciled.add(unconfirmed),
     onClaimed: (jobs) => {
       for (const job of jobs) claimed.add(job);
@@ -38,7 +40,7 @@ function feed(room: () => number = () => 10) {
     onStale: (end) => stale.add(end),
     onReach: (reach) => reached.add(reach),
   });
-  return { calls, reconciled, claimed, reached, log, feed: made };
+  return { calls, awake, reconciled, claimed, reached, log, feed: made };
 }
 
 const sleep: Answer["rest"] = { lookAgain: false, waitMs: null };
