@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:399777f0eaccd77f83c565b345e89acf067f374c
+--! Hash: sha1:32c9f522a2a8f4ebbb27be9d1b9720379f21646b
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3252,6 +3252,10 @@ create function :SCHEMA.maintain()
   set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- One session at a time; another one has nothing to add, and would wait where it reads a table that gets a partition.
+  if not pg_try_advisory_xact_lock(:SCHEMA.installation()::integer, 0) then
+    return;
+  end if;
   perform :SCHEMA.make_partitions();
   perform :SCHEMA.drop_partitions();
   perform :SCHEMA.drop_stale();
