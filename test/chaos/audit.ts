@@ -35,17 +35,28 @@ export const OVERLAPS = `
 export const AUDIT: readonly Check[] = [
   { title: "the queue is empty", text: "select id, task, state, attempt, worker_id, run_at from rouse.job" },
   {
-    title: "every committed job has ended, once, in the way its task ends",
-    text: `select e.job_id, e.n, e.task, array_agg(a.state) as states
+    title: "every committed job has ended, once, in the way its task ends or cancelled",
+    text: `select e.job_id, e.n, e.task, array_agg(a.state) as states, min(c.at) as cancelled_at
            from ledger.enqueued as e
+           left join (select job_id, min(at) as at from ledger.cancelled group by job_id) as c using (job_id)
            left join rouse.archive as a on a.id = e.job_id
            group by e.job_id, e.n, e.task
-           having count(a.id) <> 1 or min(a.state) <> case e.task when 'doomed' then 'failed' else 'succeeded' end`,
+           having count(a.id) <> 1
+             or min(a.state) not in (
+               case when min(c.at) is not null then 'cancelled' else '' end,
+               -- An attempt whose end was being recorded when the cancel was committed has come first.
+               case
+                 when min(c.at) + interval '2 seconds' < min(a.finished_at) then ''
+                 when e.task = 'doomed' then 'failed'
+                 else 'succeeded'
+               end
+             )`,
   },
   {
-    title: "every committed job ran",
+    title: "every committed job ran, but for those that were cancelled",
     text: `select job_id, n, task from ledger.enqueued as e
-           where not exists (select from ledger.run as r where r.n = e.n and r.job_id = e.job_id)`,
+           where not exists (select from ledger.run as r where r.n = e.n and r.job_id = e.job_id)
+             and not exists (select from ledger.cancelled as c where c.job_id = e.job_id)`,
   },
   {
     title: "no job that was not committed ran",
@@ -58,13 +69,14 @@ export const AUDIT: readonly Check[] = [
            where r.began_at < e.due_at - interval '5 ms'`,
   },
   {
-    title: "every transactional effect happened exactly once",
-    text: `select e.job_id, e.n, count(f.n) as times, array_agg(f.run) as runs
+    title: "every transactional effect happened exactly once, and none of a job that ended cancelled",
+    text: `select e.job_id, e.n, min(a.state) as state, count(f.n) as times, array_agg(f.run) as runs
            from ledger.enqueued as e
+           join rouse.archive as a on a.id = e.job_id
            left join ledger.effect as f using (n)
            where e.task = 'effect'
            group by e.job_id, e.n
-           having count(f.n) <> 1`,
+           having count(f.n) <> case min(a.state) when 'succeeded' then 1 else 0 end`,
   },
   {
     title: "no transactional effect is that of a job that was not committed",

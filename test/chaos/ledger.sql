@@ -1,4 +1,4 @@
--- What the run knows by itself, outside of Rouse's tables. enqueued and effect are written in the transactions that they
+-- What the run knows by itself, outside of Rouse's tables. enqueued, cancelled and effect are written in the transactions that they
 -- tell of; the rest is loaded from the journals of the workers and of the faults when the run is over. Times without
 -- a zone are milliseconds on the monotonic clock of the machine.
 create schema ledger;
@@ -9,6 +9,12 @@ create table ledger.enqueued (
   task text not null,
   unique_key text,
   due_at timestamptz not null
+);
+
+-- Jobs of which cancel() said that it cancelled them.
+create table ledger.cancelled (
+  job_id bigint not null,
+  at timestamptz not null default clock_timestamp()
 );
 
 create table ledger.effect (

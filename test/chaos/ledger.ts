@@ -44,6 +44,7 @@ export async function closeLedger(
     create index on ledger.run (n);
     create index on ledger.run (run);
     create index on ledger.effect (n);
+    create index on ledger.cancelled (job_id);
     create index on ledger.enqueued (n);
     create index on ledger.enqueued (job_id);
     create index on ledger.enqueued (task, unique_key) where unique_key is not null;

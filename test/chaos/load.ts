@@ -23,6 +23,7 @@ export class Load {
   rolledBack = 0;
   #next = 0;
   #committed = 0;
+  #cancellable: readonly number[] = [];
   readonly #url: string;
   readonly #random: Random;
   readonly #rouse: Rouse;
@@ -58,9 +59,8 @@ export class Load {
         await sleep(100);
         continue;
       }
-      const drafts = this.#drafts();
       try {
-        await this.#transaction(client, drafts);
+        await this.#transaction(client);
       } catch {
         // Committed or not: the ledger knows.
         await client.end().catch(() => {});
@@ -83,8 +83,9 @@ export class Load {
     );
   }
 
-  async #transaction(client: pg.Client, drafts: Draft[]): Promise<void> {
+  async #transaction(client: pg.Client): Promise<void> {
     await client.query("begin");
+    await this.#cancel(client);
     if (this.#random.chance(0.1)) {
       const dropped = this.#drafts();
       this.rolledBack += dropped.length;
@@ -92,18 +93,29 @@ export class Load {
       await this.#enqueue(client, dropped);
       await client.query("rollback to savepoint one");
     }
-    const created = await this.#enqueue(client, drafts);
+    const created = await this.#enqueue(client, this.#drafts());
     if (this.#random.chance(0.05)) {
-      this.rolledBack += created;
+      this.rolledBack += created.length;
       await client.query("rollback");
       return;
     }
     await client.query("commit");
-    this.#committed += created;
+    this.#committed += created.length;
+    this.#cancellable = created;
   }
 
-  /** @returns how many were created; a unique key may be taken. */
-  async #enqueue(client: pg.Client, drafts: Draft[]): Promise<number> {
+  /** Now and then some of the jobs that were committed last: most of them have ended, some run, some wait. */
+  async #cancel(client: pg.Client): Promise<void> {
+    const ids = this.#cancellable.filter(() => this.#random.chance(0.02));
+    if (ids.length === 0) return;
+    await client.query(
+      "insert into ledger.cancelled (job_id) select id from unnest($1::bigint[]) as t (id) where rouse.cancel(id)",
+      [ids],
+    );
+  }
+
+  /** @returns the ids of those that were created; a unique key may be taken. */
+  async #enqueue(client: pg.Client, drafts: Draft[]): Promise<number[]> {
     const handles = await this.#rouse.enqueueMany(
       drafts.map(({ job }) => job),
       { client },
@@ -118,7 +130,7 @@ export class Load {
        join rouse.job as j using (id)`,
       [created.map(({ n }) => n), created.map(({ id }) => id)],
     );
-    return created.length;
+    return created.map(({ id }) => id);
   }
 
   #drafts(): Draft[] {
@@ -144,6 +156,7 @@ export class Load {
     if (dice < 0.2522) return { task: "computing", payload: { ms: Math.round(random.between(50, 500)) }, ...options };
     if (dice < 0.28) return { task: "flaky", payload: { fails: 1 + random.below(3) }, ...options };
     if (dice < 0.29) return { task: "doomed", ...options };
+    if (dice < 0.33) return { task: "batched", ...options };
     return { task: "quick", ...options };
   }
 }

@@ -2,7 +2,7 @@
 import { openSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { createLogger, createRouse, defineTask, type JobContext, PermanentError } from "../../src/index.ts";
+import { createLogger, createRouse, defineTask, type JobInfo, PermanentError } from "../../src/index.ts";
 import { now } from "./clock.ts";
 
 export interface WorkerSettings {
@@ -21,9 +21,9 @@ const write = (line: string) => writeSync(journal, `${line}\n`);
 let runs = 0;
 
 /** What is written to a file is safe from kill -9; so is the order of begin, work and end. */
-async function journaled(ctx: JobContext, n: number | undefined, work: (run: string) => Promise<unknown>) {
+async function journaled(job: JobInfo, n: number | undefined, work: (run: string) => Promise<unknown>) {
   const run = `${name}/${++runs}`;
-  write(`begin ${run} ${ctx.job.id} ${n ?? ""} ${ctx.job.attempt} ${now()} ${Date.now()}`);
+  write(`begin ${run} ${job.id} ${n ?? ""} ${job.attempt} ${now()} ${Date.now()}`);
   try {
     await work(run);
     write(`end ${run} ok ${now()}`);
@@ -40,15 +40,25 @@ const retry = { maxAttempts: 200, backoff: "fixed", base: 100 } as const;
 const options = { payload, retry, keep: { succeeded: "7 days", failed: "7 days" } } as const;
 
 const tasks = [
-  defineTask("quick", { ...options, run: ({ n }, ctx) => journaled(ctx, n, async () => {}) }),
+  defineTask("quick", { ...options, run: ({ n }, ctx) => journaled(ctx.job, n, async () => {}) }),
   defineTask("slow", {
     ...options,
-    run: ({ n, ms }, ctx) => journaled(ctx, n, () => sleep(ms, undefined, { signal: ctx.signal })),
+    run: ({ n, ms }, ctx) =>
+      journaled(ctx.job, n, async () => {
+        ctx.progress(0.5);
+        await sleep(ms, undefined, { signal: ctx.signal });
+      }),
+  }),
+  defineTask("batched", {
+    ...options,
+    batch: { size: 20, wait: 50 },
+    run: (payloads, { jobs }) =>
+      Promise.allSettled(payloads.map(({ n }, index) => journaled(jobs[index]!, n, async () => {}))),
   }),
   defineTask("computing", {
     ...options,
     run: ({ n, ms }, ctx) =>
-      journaled(ctx, n, async () => {
+      journaled(ctx.job, n, async () => {
         for (const end = now() + ms; now() < end; );
       }),
   }),
@@ -57,7 +67,7 @@ const tasks = [
     // A handler's own query may wait for as long as it likes, also on a connection that swallows everything.
     timeout: "20s",
     run: async ({ n, ms }, ctx) =>
-      await journaled(ctx, n, (run) =>
+      await journaled(ctx.job, n, (run) =>
         ctx.transaction(async (client) => {
           await client.query("insert into ledger.effect (n, run) values ($1, $2)", [n, run]);
           if (ms > 0) await sleep(ms, undefined, { signal: ctx.signal });
@@ -68,18 +78,18 @@ const tasks = [
   defineTask("flaky", {
     ...options,
     run: ({ n, fails }, ctx) =>
-      journaled(ctx, n, async () => {
+      journaled(ctx.job, n, async () => {
         if (ctx.job.attempt <= fails) throw new Error(`fails in attempts 1 to ${fails}`);
       }),
   }),
   defineTask("doomed", {
     ...options,
-    run: ({ n }, ctx) => journaled(ctx, n, () => Promise.reject(new PermanentError("no use"))),
+    run: ({ n }, ctx) => journaled(ctx.job, n, () => Promise.reject(new PermanentError("no use"))),
   }),
   defineTask("slot", {
     retry,
     keep: { succeeded: "7 days" },
-    run: (_payload, ctx) => journaled(ctx, undefined, async () => {}),
+    run: (_payload, ctx) => journaled(ctx.job, undefined, async () => {}),
   }),
 ];
 
