@@ -66,6 +66,11 @@ export class Heartbeat {
     return performance.now() - this.#beatAt;
   }
 
+  /** Whether its session has ended and no other one beats yet: the worker may be taken for dead in two seconds. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
   /** Beats for another worker row from now on. */
   beatFor(worker: number): void {
     this.#worker = worker;

@@ -319,9 +319,10 @@ export class WorkerProcess implements Worker {
     if (this.#parts.listener.listening) this.#hearing.sent(pooled);
   }
 
-  /** Without a sign of life for half a lease: what it claimed now might go to others before it is done. */
+  /** What it claimed now might go to others before it is done. The beat that ends this tells of what is ready. */
   #mayBeTakenForDead(): boolean {
-    return this.#heartbeat === undefined || this.#heartbeat.silentMs > this.#leaseMs / 2;
+    const heartbeat = this.#heartbeat;
+    return heartbeat === undefined || heartbeat.lost || heartbeat.silentMs > this.#leaseMs / 2;
   }
 
   #longHeld(): number {

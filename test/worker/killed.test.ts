@@ -58,7 +58,7 @@ test("B7: after kill -9 of a worker, all others idle, its jobs run again within 
   const killed = performance.now();
   const again = await runs.reach(5);
   const took = Math.max(...again.map(({ at }) => at)) - killed;
-  // 5 s is the promise, twice that what a busy machine is given here; bench/kill.ts prints how long it takes.
+  // 5 s is the promise, twice that what a busy machine is given here; the chaos run prints how long it takes.
   assert.ok(took < 10_000, `${took} ms`);
   for (const id of ids) {
     assert.deepEqual([(await finished(id))?.state, (await finished(id))?.attempt], ["succeeded", 2]);

@@ -85,6 +85,25 @@ test("B7, B14: a heartbeat whose connection swallows everything is back before i
   });
 });
 
+test("B7: a worker claims nothing while its heartbeat has no connection, and goes on when it has one again", async () => {
+  await throughProxy(async (proxy, url) => {
+    const { running, finish, task } = held();
+    const rouse = rouseWith([task], { directConnectionString: url });
+    await rouse.startWorker({ concurrency: 1 });
+    const [first, second] = await rouse.enqueueMany([{ task }, { task }]);
+    await running.reach(1);
+    proxy.cut();
+    await rouse.log.line(/^the heartbeat has lost the database/);
+    // Its end goes to the database with the call that would claim the other one.
+    finish.open(undefined);
+    await finished(first!.id);
+    assert.deepEqual(await db.query("select id::int, state from rouse.job"), [{ id: second!.id, state: "ready" }]);
+    proxy.restore();
+    assert.equal((await finished(second!.id))?.attempt, 1);
+    await rouse.close();
+  });
+});
+
 test("B8, B13: behind a network that swallows everything for longer than the lease, jobs run elsewhere; when it is back the late end is refused", async () => {
   await throughProxy(async (proxy, url) => {
     const { running, finish, task } = held();
