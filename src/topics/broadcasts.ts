@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Queryable } from "../client/queryable.ts";
+import type pg from "pg";
 import { RouseError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { checkOptions } from "../tasks/options.ts";
 import { Alarm } from "../worker/alarm.ts";
+import { ask } from "../worker/ask.ts";
 import { Backoff } from "../worker/backoff.ts";
 import { outOfPatience } from "../worker/patience.ts";
 import type { SharedListener } from "../worker/shared-listener.ts";
@@ -28,7 +29,7 @@ export interface Listening extends AsyncDisposable {
 
 export interface BroadcastsOptions {
   readonly listener: SharedListener;
-  readonly pool: Queryable;
+  readonly pool: pg.Pool;
   readonly schema: string;
   readonly log: Logger;
 }
@@ -37,6 +38,8 @@ export interface BroadcastsOptions {
 const MARK_EVERY_MS = 30_000;
 /** Time in which a process must hear of a mark that it made. */
 const MARK_TIMEOUT_MS = 3_000;
+/** Time in which a query must be answered: some of them bring many large messages. */
+const ANSWER_TIMEOUT_MS = 30_000;
 /** Between two looks for messages where no notification comes. */
 const LOOK_EVERY_MS = 1_000;
 /** Notifications whose messages are fetched at once: each may name a thousand, each as large as a payload may be. */
@@ -268,6 +271,6 @@ export class Broadcasts {
 
   async #query(call: string, values: unknown[]): Promise<Record<string, unknown>[]> {
     const { pool, schema } = this.#options;
-    return (await pool.query(`select * from ${schema}.${call}`, values)).rows;
+    return await ask(pool, { text: `select * from ${schema}.${call}`, values }, ANSWER_TIMEOUT_MS);
   }
 }

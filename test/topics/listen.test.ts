@@ -136,6 +136,36 @@ test("what is published while the connection is away comes after it, also of a t
   assert.deepEqual(missed.all, []);
 });
 
+test("nothing is missed and nothing made up while connections break, transactions overlap and marks come", async () => {
+  const rouse = useClient([]);
+  const { heard, missed } = await hear(rouse, "numbers");
+  const committed = new Set<number>();
+  let published = 0;
+  let over = false;
+  const publishers = Array.from({ length: 4 }, async () => {
+    const client = await database.connect();
+    while (!over) {
+      const number = ++published;
+      await client.query("begin");
+      await rouse.publish("numbers", number, { client });
+      // Some transactions end much later than others that began after them.
+      await client.query("select pg_sleep($1)", [Math.random() < 0.1 ? 0.3 : Math.random() / 100]);
+      const commits = Math.random() < 0.8;
+      await client.query(commits ? "commit" : "rollback");
+      if (commits) committed.add(number);
+    }
+  });
+  for (let n = 0; n < 15; n += 1) {
+    await database.query("select rouse.broadcast_mark_v1(), pg_sleep($1)", [Math.random() / 5]);
+    await terminate(database, n % 4 === 0 ? "rouse%" : "rouse listener");
+  }
+  over = true;
+  await Promise.all(publishers);
+  await until(() => new Set(heard.all).size >= committed.size, { message: "all are heard" });
+  assert.deepEqual(new Set(heard.all), committed);
+  assert.deepEqual(missed.all, []);
+});
+
 test("where messages may be lost every handler is told, and hears what comes then", async () => {
   const rouse = useClient([]);
   const one = await hear(rouse, "one");
