@@ -63,6 +63,9 @@ export class Feed {
   #asked = 0;
   #wakes = 0;
   #hungry = true;
+  /** The last claim got all that it asked for: there is work for a second call beside the first. */
+  #backlog = false;
+  #wakesAsked = -1;
   #due = false;
   #lookAgainMs = LOOK_AGAIN_MS.first;
   #leftLocked = false;
@@ -191,11 +194,14 @@ export class Feed {
   #wanted(telling: boolean): number {
     if (!this.#claiming || this.#paused || this.#inDoubt || !(this.#hungry || telling)) return 0;
     if (telling && this.#backoff.attempts > 0) return 0;
+    // Two calls for one wake would contend for the same few jobs or schedules.
+    if (!telling && !this.#backlog && this.#asked > 0 && this.#wakesAsked === this.#wakes) return 0;
     return Math.min(Math.max(this.#options.room() - this.#asked, 0), BATCH);
   }
 
   async #call(most: number, ends: Finished[]): Promise<void> {
     const wakes = this.#wakes;
+    if (most > 0) this.#wakesAsked = wakes;
     const started = performance.now();
     const due = this.#due;
     this.#due = false;
@@ -228,7 +234,10 @@ export class Feed {
       this.#lookAgainMs = LOOK_AGAIN_MS.first;
       this.#options.onClaimed(answer.claimed);
     }
-    if (most > 0 && answer.rest === undefined) this.#alertness.busy();
+    if (most > 0) {
+      this.#backlog = answer.rest === undefined;
+      if (this.#backlog) this.#alertness.busy();
+    }
     if (wakes !== this.#wakes) return;
     if (most > 0) {
       this.#hungry = answer.rest === undefined;

@@ -66,6 +66,24 @@ test("B2: an answer that is older than a wake takes away neither the hunger nor 
   tested.close();
 });
 
+test("a wake is one call, however much room there is; where that got all it asked for, two go on beside each other", async () => {
+  const { calls, feed: tested } = feed(() => 2_000);
+  tested.wake();
+  await calls.reach(1);
+  await turn();
+  await turn();
+  assert.deepEqual(
+    calls.all.map(({ most }) => most),
+    [500],
+  );
+  calls.all[0]!.answer();
+  await calls.reach(3);
+  await turn();
+  await turn();
+  assert.equal(calls.all.length, 3);
+  tested.close();
+});
+
 test("B2: a wake while a call is under way makes another one follow", async () => {
   const { calls, feed: tested } = feed();
   tested.wake();

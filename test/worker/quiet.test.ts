@@ -10,8 +10,8 @@ const bare = testDatabase();
 const furnished = testDatabase();
 const rouseWith = useRouse(bare);
 
-/** Transactions of one of two workers in 20 quiet seconds. */
-async function counted(db: TestDatabase): Promise<number> {
+/** Of one of two workers the transactions in 20 quiet seconds, and of both the connections that claims have kept. */
+async function counted(db: TestDatabase): Promise<{ transactions: number; kept: number }> {
   const proxy = await TcpProxy.start(db.url);
   try {
     const task = defineTask("quiet", { run: () => {} });
@@ -23,20 +23,25 @@ async function counted(db: TestDatabase): Promise<number> {
     const before = proxy.transactions;
     await sleep(20_000);
     const transactions = proxy.transactions - before;
+    const connections = await db.query(
+      `select from pg_stat_activity
+       where datname = current_database() and application_name = 'rouse' and backend_start < now() - interval '20 seconds'`,
+    );
     await rouse.close();
-    return transactions;
+    return { transactions, kept: connections.length };
   } finally {
     await proxy.stop();
   }
 }
 
-test("A21: in a quiet installation a worker makes at most 15 transactions a minute", async () => {
+test("A21: in a quiet installation a worker makes at most 15 transactions a minute, and stays connected for the next job", async () => {
   // Things that are there and must not keep anyone busy.
   await furnished.query("select rouse.enqueue('quiet', delay => '1 day')");
   await furnished.query("select rouse.enqueue('nobody_knows')");
   await furnished.query("select rouse.pause('paused'), rouse.enqueue('quiet', queue => 'paused')");
-  for (const transactions of await Promise.all([counted(bare), counted(furnished)])) {
+  for (const { transactions, kept } of await Promise.all([counted(bare), counted(furnished)])) {
     assert.ok(transactions >= 4, `${transactions} transactions: it does not even beat`);
     assert.ok(transactions <= 5, `${transactions} transactions in 20 s`);
+    assert.equal(kept, 2);
   }
 });
