@@ -64,6 +64,7 @@
 --!include claim/promote.sql
 --!include claim/ready_queues.sql
 --!include claim/open_queues.sql
+--!include claim/lanes.sql
 --!include claim/claim.sql
 --!include claim/claim_v1.sql
 --!include claim/ms_until.sql

@@ -43,4 +43,5 @@ export type { Message, MessageHandler } from "./topics/subscribers.ts";
 export { defineWatch, type Watch, type WatchOptions } from "./watches/define-watch.ts";
 export { type RowChange, type RowEvent, rowChange, type WatchEvent } from "./watches/row-change.ts";
 export type { BatchContext, JobContext, JobInfo } from "./worker/context.ts";
+export type { Queues } from "./worker/slots.ts";
 export type { Worker, WorkerOptions } from "./worker/worker.ts";

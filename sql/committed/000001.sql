@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:32c9f522a2a8f4ebbb27be9d1b9720379f21646b
+--! Hash: sha1:2c9cf153562802b98add5206fbe6480b5c984f13
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -2140,6 +2140,27 @@ end;
 
 comment on function :SCHEMA.open_queues(text[]) is 'Of these queues, or of all that have ready jobs, those that are not paused.';
 --! EndIncluded claim/open_queues.sql
+--! Included claim/lanes.sql
+create function :SCHEMA.lanes(slots jsonb)
+  returns table (queues text[], slots integer)
+  language sql
+  stable
+  rows 3
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select
+    case
+      when s.key <> '*' then array[s.key]
+      else array(select q.name from unnest(:SCHEMA.ready_queues()) as q (name) where not lanes.slots ? q.name)
+    end,
+    s.value::integer
+  from jsonb_each_text(lanes.slots) as s (key, value)
+  where s.value::integer > 0
+  order by s.key = '*', s.key;
+end;
+
+comment on function :SCHEMA.lanes(jsonb) is 'Of slots by queue, {"mail": 5, "*": 10}, those that are free: the queues that may use them together, and how many they are.';
+--! EndIncluded claim/lanes.sql
 --! Included claim/claim.sql
 -- The token is random, not a counter: a claim may be lost in a crash of the server together with any counter,
 -- and a counter would then be handed out twice.
@@ -2911,7 +2932,8 @@ create function :SCHEMA.exchange_v1(
   failures jsonb default '[]',
   releases jsonb default '[]',
   as_of timestamptz default clock_timestamp(),
-  notes jsonb default '[]'
+  notes jsonb default '[]',
+  slots jsonb default null
 )
   returns table (
     outcome text,
@@ -2941,7 +2963,10 @@ as $$
 declare
   promotion constant integer := 1000;
   promoted integer;
-  claimed integer;
+  claimed integer := 0;
+  taken integer;
+  lane record;
+  open_lanes text[] := array[]::text[];
   settled boolean;
   look record;
 begin
@@ -2987,12 +3012,28 @@ begin
   if most > 0 then
     perform :SCHEMA.expire(as_of);
     promoted := :SCHEMA.promote(as_of, promotion);
-    return query
-    select
-      'claimed', c.id, c.lease, c.task, c.payload, c.queue, c.priority, c.attempt, c.max_attempts,
-      c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision
-    from :SCHEMA.claim(worker, queues, tasks, most, as_of) as c;
-    get diagnostics claimed = row_count;
+    for lane in
+      select queues, most as slots
+      where exchange_v1.slots is null
+      union all
+      select l.queues, l.slots
+      from :SCHEMA.lanes(exchange_v1.slots) as l
+    loop
+      return query
+      select
+        'claimed', c.id, c.lease, c.task, c.payload, c.queue, c.priority, c.attempt, c.max_attempts,
+        c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision
+      from :SCHEMA.claim(worker, lane.queues, tasks, least(lane.slots, most - claimed), as_of) as c;
+      get diagnostics taken = row_count;
+      claimed := claimed + taken;
+      -- A queue whose slots are all taken is none to look at again.
+      if taken < lane.slots then
+        open_lanes := open_lanes || lane.queues;
+      end if;
+    end loop;
+    if slots is not null then
+      queues := open_lanes;
+    end if;
   end if;
 
   if claimed < most or most = 0 then
@@ -3009,12 +3050,14 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint[], uuid[], jsonb, jsonb, jsonb, timestamptz, jsonb) is
+comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint[], uuid[], jsonb, jsonb, jsonb, timestamptz, jsonb, jsonb) is
 'Worker protocol: finishes, fails and releases attempts and claims up to `most` new ones in one call.
   completed, leases, results   as in complete_many_v1
   failures   array of {"id", "lease", "error", "retry", "retry_at"}, as in fail_v1; "retry_in" is an interval from now
   releases   array of {"id", "lease"}, as in release_v1
   notes      what these attempts had still to say, as in note_v1
+  slots      how many jobs of each queue there is room for, {"mail": 5, "*": 10}, * standing for all others together;
+             left out: `most` of all of them
 Rows by their outcome:
   claimed      a job to run
   stale, busy  of a job that could not be finished, failed or released: see complete_many_v1

@@ -1,4 +1,5 @@
 import type { Duration } from "../tasks/duration.ts";
+import type { Queues } from "../worker/slots.ts";
 
 /** What `rouse.config.ts` may set. Flags and environment variables take precedence; what nobody sets has its default. */
 export interface RouseConfig {
@@ -17,8 +18,8 @@ export interface RouseConfig {
   readonly tasks?: string | readonly string[];
   /** Jobs that a worker runs at a time; default 10. */
   readonly concurrency?: number;
-  /** Queues that a worker serves; default all. */
-  readonly queues?: readonly string[];
+  /** Queues that a worker serves, or how many jobs of each run at a time, `{ mail: 5, "*": 10 }`; default all. */
+  readonly queues?: Queues;
   /** Name of a worker for people; default host and process id. */
   readonly name?: string;
   /** Name of the application, whose schedules and watches are kept as its code says; default the name in `package.json`. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { hostsApart } from "../client/addresses.ts";
 import { toMilliseconds } from "../tasks/duration.ts";
+import type { Queues } from "../worker/slots.ts";
 import type { RouseConfig } from "./define-config.ts";
 
 /** A setting: what may be given, and how it is explained. Flags and environment give text, the file any value. */
@@ -28,6 +29,18 @@ function wholeNumber(least: number, most: number): z.ZodType<number> {
     .transform(Number);
   return z.union([z.number(), digits]).pipe(z.number().int().min(least).max(most));
 }
+
+/** Names, or slots by name: in text `mail=5,*=10`. */
+const queues: z.ZodType<Queues> = z.preprocess(
+  (value) => {
+    const slots =
+      typeof value === "string" ? value.split(",").map((part) => /^\s*(.+?)\s*=\s*(\d+)\s*$/.exec(part)) : [null];
+    return slots.some((slot) => slot === null)
+      ? value
+      : Object.fromEntries(slots.map((slot) => [slot![1], Number(slot![2])]));
+  },
+  z.union([list(200), z.record(z.string().min(1).max(200), z.number().int().min(1).max(10_000))]),
+);
 
 const duration = z.union([z.number(), z.string()]).transform((value, context) => {
   try {
@@ -73,10 +86,10 @@ export const SETTINGS = {
     help: "jobs that run at a time (10)",
   },
   queues: {
-    schema: list(200),
-    allowed: "a list of queue names of 1 to 200 characters",
+    schema: queues,
+    allowed: "a list of queue names of 1 to 200 characters, or slots by queue such as mail=5,*=10",
     value: "a,b",
-    help: "queues to serve (all)",
+    help: "queues to serve (all), or jobs at a time of each: mail=5,*=10",
   },
   name: {
     schema: z.string().min(1).max(200),

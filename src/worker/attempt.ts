@@ -7,7 +7,7 @@ import { parseStored } from "../tasks/payload.ts";
 import { Alarm } from "./alarm.ts";
 import type { JobContext, JobInfo } from "./context.ts";
 import { type End, type Finished, failureOf } from "./finished.ts";
-import { type ClaimedJob, jobInfo } from "./job.ts";
+import { type ClaimedJob, jobInfo, queueOf } from "./job.ts";
 import { keptResult } from "./kept-result.ts";
 import type { JobNotes, Note, Notes } from "./notes.ts";
 import { completeWith, type TransactionTools } from "./transaction.ts";
@@ -47,6 +47,10 @@ export class Attempt {
     this.claimed = claimed;
     this.#task = task;
     this.#tools = tools;
+  }
+
+  get queue(): string {
+    return queueOf(this.claimed);
   }
 
   get job(): JobInfo {

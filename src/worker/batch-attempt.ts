@@ -7,11 +7,13 @@ import { Alarm } from "./alarm.ts";
 import type { AttemptTools } from "./attempt.ts";
 import type { BatchContext } from "./context.ts";
 import { type End, failureOf } from "./finished.ts";
-import { type ClaimedJob, jobInfo } from "./job.ts";
+import { type ClaimedJob, jobInfo, queueOf } from "./job.ts";
 import { keptResult } from "./kept-result.ts";
 
 /** One run of a batch task's handler, for many jobs. How each of them ends is decided once, and for itself. */
 export class BatchAttempt {
+  /** The queue of which it has a slot. */
+  readonly queue: string;
   readonly #task: AnyTask;
   readonly #tools: AttemptTools;
   readonly #controller = new AbortController();
@@ -22,6 +24,7 @@ export class BatchAttempt {
   #deaf = false;
 
   constructor(jobs: readonly ClaimedJob[], task: AnyTask, tools: AttemptTools) {
+    this.queue = queueOf(jobs[0]!);
     this.#undecided = new Set(jobs);
     this.#task = task;
     this.#tools = tools;

@@ -19,19 +19,29 @@ export interface Claimant {
   readonly worker: number;
   readonly queues: readonly string[] | undefined;
   readonly tasks: readonly string[];
+  /** How many jobs of each queue may be claimed; undefined: as many as asked for of any. */
+  readonly slots: Readonly<Record<string, number>> | undefined;
 }
 
 /** Calls exchange_v1. */
 export async function exchange(
   pool: pg.Pool,
   schema: string,
-  { worker, queues, tasks }: Claimant,
+  { worker, queues, tasks, slots }: Claimant,
   most: number,
   finished: readonly Finished[],
   patienceMs: number,
 ): Promise<Answer> {
-  const text = `select ${EXCHANGE_COLUMNS} from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, notes => $10)`;
-  const values = [worker, queues ?? null, tasks, most, ...ends(finished)];
+  const text = `select ${EXCHANGE_COLUMNS}
+    from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, notes => $10, slots => $11)`;
+  const values = [
+    worker,
+    queues ?? null,
+    tasks,
+    most,
+    ...ends(finished),
+    slots === undefined ? null : JSON.stringify(slots),
+  ];
   return readAnswer(await ask(pool, { text, values, rowMode: "array", types: EXCHANGE_TYPES }, patienceMs));
 }
 

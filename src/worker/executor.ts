@@ -4,7 +4,7 @@ import { Attempt, type AttemptTools } from "./attempt.ts";
 import { BatchAttempt } from "./batch-attempt.ts";
 import type { Finished } from "./finished.ts";
 import { Gathering } from "./gathering.ts";
-import type { ClaimedJob } from "./job.ts";
+import { type ClaimedJob, queueOf } from "./job.ts";
 
 /** Most jobs that are claimed ahead of a free slot. */
 const MOST_AHEAD = 1_000;
@@ -17,6 +17,8 @@ const DEAF_MS = 3_000;
 
 export interface ExecutorOptions extends Omit<AttemptTools, "onDecided"> {
   readonly concurrency: number;
+  /** Whether jobs may be claimed before there is a slot for them. */
+  readonly claimsAhead: boolean;
   readonly tasks: TaskRegistry;
   readonly log: Logger;
   readonly onFinished: (finished: Finished) => void;
@@ -67,6 +69,12 @@ export class Executor {
   room(): number {
     const taken = this.#attempts.size + this.#aheadCount() + this.#gathering.ready;
     return this.#options.concurrency + this.#aheadWanted() - taken;
+  }
+
+  /** The queues whose jobs have the slots that are taken, one name for each. */
+  taken(): string[] {
+    const waiting = [...this.#gathering.first(), ...this.#ahead.slice(this.#next)].map(queueOf);
+    return [...[...this.#attempts].map(({ queue }) => queue), ...waiting];
   }
 
   accept(jobs: readonly ClaimedJob[]): void {
@@ -150,7 +158,7 @@ export class Executor {
   }
 
   #aheadWanted(): number {
-    if (this.#handlerMs === undefined) return 0;
+    if (this.#handlerMs === undefined || !this.#options.claimsAhead) return 0;
     const bridged = 2 * Math.min(this.#options.callMs(), LONGEST_BRIDGE_MS);
     return Math.floor(Math.min((this.#options.concurrency * bridged) / Math.max(this.#handlerMs, 0.001), MOST_AHEAD));
   }

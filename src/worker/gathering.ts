@@ -23,6 +23,11 @@ export class Gathering {
     return this.#ready.length;
   }
 
+  /** The first job of each of these: a batch takes a slot of its queue. */
+  first(): ClaimedJob[] {
+    return this.#ready.map(({ jobs }) => jobs[0]!);
+  }
+
   get isEmpty(): boolean {
     return this.#open.size === 0 && this.#ready.length === 0;
   }

@@ -19,6 +19,11 @@ export interface ClaimedJob {
 export const EXCHANGE_COLUMNS = `outcome, id, lease, task, payload, extract(epoch from timeout) * 1000,
   queue, priority, attempt, max_attempts, run_at, created_at, scheduled_for, tags, headers, wait_ms`;
 
+/** The queue it waited in. */
+export function queueOf({ row }: ClaimedJob): string {
+  return row[6] as string;
+}
+
 export function claimedJob(row: readonly unknown[]): ClaimedJob {
   return {
     id: Number(row[1]),

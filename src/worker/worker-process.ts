@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import type pg from "pg";
 import type { Around } from "../client/middleware.ts";
-import { ConfigError, StoppedError } from "../errors.ts";
+import { StoppedError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { toMilliseconds } from "../tasks/duration.ts";
 import { checkOptions } from "../tasks/options.ts";
@@ -17,6 +17,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import type { Beat } from "./heartbeat-messages.ts";
 import { Notes } from "./notes.ts";
 import type { Ears, SharedListener } from "./shared-listener.ts";
+import { Slots } from "./slots.ts";
 import { Turns } from "./turns.ts";
 import type { Worker, WorkerOptions } from "./worker.ts";
 
@@ -51,7 +52,7 @@ const OWN_CONNECTIONS = 2;
 export class WorkerProcess implements Worker {
   readonly name: string;
   readonly #parts: WorkerParts;
-  readonly #concurrency: number;
+  readonly #slots: Slots;
   readonly #graceMs: number;
   readonly #taskNames: readonly string[];
   readonly #notes: Notes;
@@ -72,8 +73,7 @@ export class WorkerProcess implements Worker {
     const { pool, schema, listener, tasks, log, options } = parts;
     checkOptions("startWorker", options, ["concurrency", "queues", "name", "grace"]);
     this.#parts = parts;
-    this.#concurrency = checkConcurrency(options.concurrency ?? 10);
-    checkQueues(options.queues);
+    this.#slots = new Slots(options);
     this.#graceMs = toMilliseconds(options.grace ?? "30s", "grace");
     this.name = options.name ?? `${hostname()}:${process.pid}`;
     this.#taskNames = tasks.names();
@@ -90,9 +90,12 @@ export class WorkerProcess implements Worker {
       log,
       transactions: new Turns(Math.max((pool.options.max ?? 10) - OWN_CONNECTIONS, 1)),
       patienceMs: () => this.#leaseMs,
-      concurrency: this.#concurrency,
+      concurrency: this.#slots.total,
+      // A job claimed ahead might take the slot of another queue.
+      claimsAhead: !this.#slots.apart,
       onFinished: (finished) => this.#feed.finish(finished),
-      onRoom: () => this.#feed.roomFreed(),
+      // Of a queue without a free slot nobody has looked whether it has jobs.
+      onRoom: () => (this.#slots.apart ? this.#feed.wake() : this.#feed.roomFreed()),
       callMs: () => this.#feed.callMs,
     });
     this.#feed = new Feed({
@@ -162,7 +165,7 @@ export class WorkerProcess implements Worker {
     this.#goOn();
     this.#started = true;
     this.#feed.resume();
-    log.info("worker started", { worker: this.name, concurrency: this.#concurrency, tasks: tasks.tasks.length });
+    log.info("worker started", { worker: this.name, concurrency: this.#slots.total, tasks: tasks.tasks.length });
   }
 
   /** Between the steps of starting, at first or again. @throws where it was stopped meanwhile. */
@@ -218,7 +221,7 @@ export class WorkerProcess implements Worker {
   }
 
   async #register(): Promise<void> {
-    const { schema, tasks, options } = this.#parts;
+    const { schema, tasks } = this.#parts;
     await this.#ask(`select ${schema}.declare_tasks_v1($1)`, [
       JSON.stringify(tasks.tasks.map(({ declaration }) => declaration)),
     ]);
@@ -226,7 +229,7 @@ export class WorkerProcess implements Worker {
     this.#goOn();
     const [registered] = await this.#ask(
       `select ${schema}.register_v1($1, $2, $3, $4, $5, $6, $7) as id, ${schema}.channel() as channel`,
-      [this.name, hostname(), process.pid, VERSION, options.queues ?? null, this.#taskNames, this.#concurrency],
+      [this.name, hostname(), process.pid, VERSION, this.#slots.queues ?? null, this.#taskNames, this.#slots.total],
     );
     this.#id = registered!.id;
     this.#parts.listener.listenTo(registered!.channel);
@@ -254,9 +257,11 @@ export class WorkerProcess implements Worker {
   }
 
   async #exchange(most: number, finished: readonly Finished[]): Promise<Answer> {
-    const { pool, schema, options } = this.#parts;
-    const claimant = { worker: this.#id, queues: options.queues, tasks: this.#taskNames };
-    const answer = await exchange(pool, schema, claimant, most, finished, this.#leaseMs);
+    const { pool, schema } = this.#parts;
+    const slots = most > 0 ? this.#slots.ask(this.#executor.taken()) : undefined;
+    const claimant = { worker: this.#id, queues: this.#slots.queues, tasks: this.#taskNames, slots };
+    const answering = exchange(pool, schema, claimant, most, finished, this.#leaseMs);
+    const answer = await answering.finally(() => this.#slots.answered(slots));
     if (answer.claimed.length === 0) return answer;
     this.#heartbeat?.active();
     if (claimant.worker === this.#id && this.#registering === undefined) return answer;
@@ -287,8 +292,7 @@ export class WorkerProcess implements Worker {
       return;
     }
     this.#heartbeat?.active();
-    const { queues } = this.#parts.options;
-    if (typeof hint.queue !== "string" || queues === undefined || queues.includes(hint.queue)) this.#feed.wake();
+    if (typeof hint.queue !== "string" || this.#slots.serves(hint.queue)) this.#feed.wake();
   }
 
   /** Aborts the attempts whose jobs were cancelled. Where this fails, a beat tells of them again. */
@@ -340,24 +344,6 @@ export class WorkerProcess implements Worker {
   /** What is not answered within a lease is given up with its connection. */
   #ask(text: string, values: readonly unknown[] = []): Promise<pg.QueryResultRow[]> {
     return ask(this.#parts.pool, { text, values: [...values] }, this.#leaseMs);
-  }
-}
-
-function checkConcurrency(concurrency: number): number {
-  if (!(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 10_000)) {
-    throw new ConfigError(`concurrency ${concurrency} is not a whole number from 1 to 10000`);
-  }
-  return concurrency;
-}
-
-function checkQueues(queues: readonly string[] | undefined): void {
-  if (queues === undefined) return;
-  if (
-    !Array.isArray(queues) ||
-    queues.length === 0 ||
-    queues.some((queue) => typeof queue !== "string" || queue === "")
-  ) {
-    throw new ConfigError(`queues ${JSON.stringify(queues)} is not a list of names: leave it out to serve all queues`);
   }
 }
 

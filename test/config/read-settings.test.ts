@@ -61,11 +61,15 @@ test("a wrong value is named with where it stands and what is allowed", () => {
       { file: { concurrency: 1.5 } },
       "concurrency in rouse.config.ts is 1.5, not a whole number from 1 to 10000",
     ],
-    ["queues", { flags: { queues: "a,,b" } }, '--queues is "a,,b", not a list of queue names of 1 to 200 characters'],
+    [
+      "queues",
+      { flags: { queues: "a,,b" } },
+      '--queues is "a,,b", not a list of queue names of 1 to 200 characters, or slots by queue such as mail=5,*=10',
+    ],
     [
       "queues",
       { file: { queues: [1] } },
-      "queues in rouse.config.ts is [1], not a list of queue names of 1 to 200 characters",
+      "queues in rouse.config.ts is [1], not a list of queue names of 1 to 200 characters, or slots by queue such as mail=5,*=10",
     ],
     ["grace", { flags: { grace: "30" } }, '--grace is "30", not a duration such as "30s", "5m" or "1h30m"'],
     ["logLevel", { flags: { logLevel: "trace" } }, '--log-level is "trace", not one of debug, info, warn, error'],

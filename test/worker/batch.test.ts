@@ -17,22 +17,36 @@ test("one call gets up to that many payloads, beyond the slots of the worker", a
   const calls = new Tally<readonly number[]>();
   const task = defineTask("bulk", {
     payload: z.number(),
-    batch: { size: 100, wait: "300ms" },
+    batch: { size: 100, wait: "1 minute" },
     run: (payloads) => calls.add(payloads),
   });
   const rouse = rouseWith([task]);
-  const jobs = await rouse.enqueueMany(Array.from({ length: 250 }, (_, payload) => ({ task, payload })));
-  const worker = await rouse.startWorker({ concurrency: 2 });
-  await worker.drained();
+  const jobs = await rouse.enqueueMany(Array.from({ length: 200 }, (_, payload) => ({ task, payload })));
+  await rouse.startWorker({ concurrency: 2 });
+  await calls.reach(2);
   assert.deepEqual(
-    calls.all.map(({ length }) => length).sort((a, b) => b - a),
-    [100, 100, 50],
+    calls.all.map(({ length }) => length),
+    [100, 100],
   );
   assert.deepEqual(
     calls.all.flat().sort((a, b) => a - b),
-    Array.from({ length: 250 }, (_, n) => n),
+    Array.from({ length: 200 }, (_, n) => n),
   );
-  for (const { id } of jobs) assert.equal((await archived(db, id))?.state, "succeeded");
+  for (const { id } of jobs) assert.equal((await finished(id))?.state, "succeeded");
+});
+
+test("a batch that is not full runs when its first job has waited", async () => {
+  const calls = new Tally<readonly number[]>();
+  const task = defineTask("few", {
+    payload: z.number(),
+    batch: { size: 100, wait: "50ms" },
+    run: (payloads) => calls.add(payloads),
+  });
+  const rouse = rouseWith([task]);
+  await rouse.enqueueMany([1, 2, 3].map((payload) => ({ task, payload })));
+  const worker = await rouse.startWorker();
+  await worker.drained();
+  assert.deepEqual(calls.all, [[1, 2, 3]]);
 });
 
 test("each job of a batch is settled on its own", async () => {

@@ -153,6 +153,7 @@ test("B11: a job that was claimed ahead and has not begun is cancelled without r
     patienceMs: () => 30_000,
     tasks: new TaskRegistry([task]),
     concurrency: 1,
+    claimsAhead: true,
     callMs: () => 1,
     onRoom: () => {},
     onFinished: ({ kind, job }) => {

@@ -30,6 +30,7 @@ function executor(concurrency: number) {
     transactions: new Turns(1),
     patienceMs: () => 30_000,
     concurrency,
+    claimsAhead: true,
     tasks: new TaskRegistry([task]),
     onFinished: (end) => finished.add(end),
     onRoom: () => {},
