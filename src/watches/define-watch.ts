@@ -161,11 +161,12 @@ export function isWatch(value: unknown): value is Watch {
   return typeof value === "object" && value !== null && (value as Record<PropertyKey, unknown>)[WATCH] === true;
 }
 
-/** The columns that a schema of a row names; undefined where it names none, as a union or a record. */
+/** The columns that a schema of a row names; undefined where it tells of none, as a union does or a record. */
 function columnsOf(watch: string, row: PayloadSchema | undefined): string[] | undefined {
-  if (row === undefined) return undefined;
+  const jsonSchema = row?.["~standard"].jsonSchema;
+  if (jsonSchema === undefined) return undefined;
   try {
-    const { properties } = row["~standard"].jsonSchema!.input({ target: "draft-2020-12" });
+    const { properties } = jsonSchema.input({ target: "draft-2020-12" });
     return properties === undefined ? undefined : Object.keys(properties as object);
   } catch (error) {
     throw new ConfigError(

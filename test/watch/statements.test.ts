@@ -198,6 +198,24 @@ test("C4: ON CONFLICT, MERGE and COPY into a partitioned table make what they do
   await query("select rouse.unwatch('public.stock.t'); drop table stock");
 });
 
+test("C4: a watched table that becomes a partition sees writes through its parent when it is watched again", async () => {
+  await query(
+    `create table sale (id integer, year integer) partition by list (year);
+     create table sale_2026 (like sale)`,
+  );
+  const watchIt = () => watch(pool, "sale_2026", { task: "t", payload: "new.id" });
+  const name = await watchIt();
+  assert.equal((await watchRow(pool, name))?.level, "statement");
+  await query("alter table sale attach partition sale_2026 for values in (2026)");
+  await query("insert into sale values (1, 2026); insert into sale_2026 values (2, 2026)");
+  assert.deepEqual(await takePayloads(database), [2]);
+  await watchIt();
+  assert.equal((await watchRow(pool, name))?.level, "row");
+  await query("insert into sale values (3, 2026); insert into sale_2026 values (4, 2026)");
+  assert.deepEqual(await takePayloads(database), [3, 4]);
+  await query("drop table sale");
+});
+
 test("C4: of a foreign table, writes through this server count", async () => {
   const { hostname, port, username, password } = new URL(database.url);
   const name = new URL(database.url).pathname.slice(1);
