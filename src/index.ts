@@ -1,5 +1,6 @@
 export type { ControlOptions, JobIds, RescheduleOptions } from "./client/control.ts";
 export type { Enqueued, EnqueueOptions, JobHandle, JobOptions } from "./client/enqueue.ts";
+export type { LimitTarget } from "./client/limits.ts";
 export type { EnqueueCall, Middleware, NewJob, RunCall } from "./client/middleware.ts";
 export type { Queryable } from "./client/queryable.ts";
 export type { ResultOptions } from "./client/results.ts";
@@ -36,6 +37,7 @@ export {
 } from "./tasks/define-task.ts";
 export type { Duration } from "./tasks/duration.ts";
 export { PermanentError, RetryError } from "./tasks/handler-errors.ts";
+export type { KeyLimit, Limit } from "./tasks/limit.ts";
 export type { RetryPolicy } from "./tasks/retry.ts";
 export type { Listening, ListenOptions } from "./topics/broadcasts.ts";
 export type { PublishOptions } from "./topics/publish.ts";

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:2c9cf153562802b98add5206fbe6480b5c984f13
+--! Hash: sha1:0e3a82f4b8e54be7ee0ac8c2d04104f958bfebee
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -47,6 +47,7 @@ create table :SCHEMA.task (
   backoff_list interval[],
   jitter real not null default 0.2,
   timeout interval,
+  concurrency_key text,
   expires_in interval,
   deadline interval,
   keep_succeeded interval not null default '1 day',
@@ -71,6 +72,7 @@ create table :SCHEMA.task (
   ),
   constraint task_jitter_between_0_and_1 check (jitter between 0 and 1),
   constraint task_timeout_is_positive check (timeout > interval '0' and isfinite(timeout)),
+  constraint task_concurrency_key_1_to_400_characters check (length(concurrency_key) between 1 and 400),
   constraint task_expires_in_is_positive check (expires_in > interval '0' and isfinite(expires_in)),
   constraint task_deadline_is_positive check (deadline > interval '0' and isfinite(deadline)),
   constraint task_keep_succeeded_is_not_negative check (keep_succeeded >= interval '0'),
@@ -94,6 +96,7 @@ comment on column :SCHEMA.task.backoff_cap is 'Longest wait between two attempts
 comment on column :SCHEMA.task.backoff_list is 'Waits of backoff list.';
 comment on column :SCHEMA.task.jitter is 'Share by which a wait varies: 0.2 means from 80 to 120 percent.';
 comment on column :SCHEMA.task.timeout is 'Time an attempt may take; null: no limit.';
+comment on column :SCHEMA.task.concurrency_key is 'Concurrency key of jobs that name none: a constant, or after $. the path of a field of the payload, such as $.customer.id; null: none. Its limit is in job_limit.';
 comment on column :SCHEMA.task.expires_in is 'How long after its due time a job may still start; null: any time.';
 comment on column :SCHEMA.task.deadline is 'Time from a job''s due time in which all its attempts must have ended; null: no limit.';
 comment on column :SCHEMA.task.keep_succeeded is 'How long succeeded jobs stay in the archive; 0 keeps nothing.';
@@ -117,6 +120,47 @@ comment on column :SCHEMA.queue.name is 'Name of the queue.';
 comment on column :SCHEMA.queue.paused_at is 'Since when no job of the queue is claimed; null: not paused.';
 comment on column :SCHEMA.queue.paused_by is 'Role that paused it.';
 --! EndIncluded tables/queue.sql
+--! Included tables/job_limit.sql
+-- What a limit is about is its lane: a task, a queue or a key. Rules for each key of a task or a queue have a row too.
+create table :SCHEMA.job_limit (
+  kind text collate "C" not null,
+  name text not null,
+  concurrency integer,
+  rate integer,
+  period interval,
+  burst integer not null default 1,
+  holds boolean not null default false,
+  paused_at timestamptz,
+  paused_by text,
+  declared boolean not null default false,
+  changed_in xid8 not null default pg_catalog.pg_current_xact_id(),
+  settled boolean not null default false,
+  lane text not null generated always as (kind || ':' || name) stored,
+  constraint job_limit_pkey primary key (kind, name),
+  constraint job_limit_kind_is_known check (kind in ('task', 'queue', 'key', 'task_keys', 'queue_keys')),
+  constraint job_limit_name_1_to_400_characters check (length(name) between 1 and 400),
+  constraint job_limit_concurrency_is_positive check (concurrency > 0),
+  constraint job_limit_rate_between_1_and_1000000 check (rate between 1 and 1000000),
+  constraint job_limit_period_is_positive check (period > interval '0' and isfinite(period)),
+  constraint job_limit_rate_goes_with_period check ((rate is null) = (period is null)),
+  constraint job_limit_burst_between_1_and_1000000 check (burst between 1 and 1000000)
+);
+
+comment on table :SCHEMA.job_limit is 'Limits of tasks, queues and keys: how many jobs run at a time on all workers, and how many start in a period. Changed by set_limit() and drop_limit(), or edited directly; both take effect at the commit. Read them in the view limits.';
+comment on column :SCHEMA.job_limit.kind is 'task, queue or key: a limit of all its jobs together; task_keys or queue_keys: of each concurrency key of its jobs.';
+comment on column :SCHEMA.job_limit.name is 'Name of the task, the queue or the key.';
+comment on column :SCHEMA.job_limit.concurrency is 'Jobs that run at a time; null: any number. A key that no row is about has 1.';
+comment on column :SCHEMA.job_limit.rate is 'Jobs that start in each period; null: any number.';
+comment on column :SCHEMA.job_limit.period is 'Time in which that many start.';
+comment on column :SCHEMA.job_limit.burst is 'Most that start at once after a pause: in any time at most burst + rate * time / period.';
+comment on column :SCHEMA.job_limit.holds is 'Whether a job that failed keeps its slot until its next attempt, so that no other one passes it.';
+comment on column :SCHEMA.job_limit.paused_at is 'Since when none starts; null: not paused.';
+comment on column :SCHEMA.job_limit.paused_by is 'Role that paused it.';
+comment on column :SCHEMA.job_limit.declared is 'Whether the code of a task says so: a worker that starts sets it again.';
+comment on column :SCHEMA.job_limit.changed_in is 'Transaction that last changed the row.';
+comment on column :SCHEMA.job_limit.settled is 'Whether all transactions that did not know of it have ended.';
+comment on column :SCHEMA.job_limit.lane is 'What the jobs under it stand in line for.';
+--! EndIncluded tables/job_limit.sql
 --! Included tables/job.sql
 -- An id is shard * 2^44 + n: unique across servers, telling where a job lives, and below 2^53, so a
 -- JavaScript number holds it exactly. use_shard() moves the range.
@@ -141,6 +185,8 @@ create table :SCHEMA.job (
   lease uuid,
   unique_key text,
   coalesce_key text,
+  concurrency_key text,
+  lane text,
   timeout interval,
   expires_at timestamptz,
   deadline_at timestamptz,
@@ -158,6 +204,7 @@ create table :SCHEMA.job (
   -- Together with the name of the task a key has to fit into an index entry of 2,700 bytes.
   constraint job_unique_key_1_to_400_characters check (length(unique_key) between 1 and 400),
   constraint job_coalesce_key_1_to_400_characters check (length(coalesce_key) between 1 and 400),
+  constraint job_concurrency_key_1_to_400_characters check (length(concurrency_key) between 1 and 400),
   constraint job_headers_is_an_object check (jsonb_typeof(headers) = 'object'),
   constraint job_state_is_live check (state in ('scheduled', 'ready', 'running', 'blocked', 'waiting')),
   constraint job_lease_while_running check ((state = 'running') = (lease is not null))
@@ -183,10 +230,14 @@ create index job_due on :SCHEMA.job (run_at, id)
 
 -- What may start no longer once this instant has come. Jobs without either are not in it.
 create index job_expiring on :SCHEMA.job (least(expires_at, deadline_at))
-  where state <> 'running' and least(expires_at, deadline_at) is not null;
+  where least(expires_at, deadline_at) is not null and state <> 'running';
 
 create index job_running on :SCHEMA.job (worker_id)
   where state = 'running';
+
+-- Jobs that stand in line, lane by lane in the order in which they are admitted. None of them is in the claim index.
+create index job_blocked on :SCHEMA.job (lane, priority desc, run_at, id)
+  where state = 'blocked';
 
 create unique index job_unique_key on :SCHEMA.job (task, unique_key)
   where unique_key is not null;
@@ -204,6 +255,8 @@ alter table :SCHEMA.job
   alter column payload set statistics 0,
   alter column unique_key set statistics 0,
   alter column coalesce_key set statistics 0,
+  alter column concurrency_key set statistics 0,
+  alter column lane set statistics 0,
   alter column tags set statistics 0,
   alter column headers set statistics 0;
 
@@ -219,11 +272,13 @@ comment on column :SCHEMA.job.attempt is 'Attempts started so far, the running o
 comment on column :SCHEMA.job.max_attempts is 'Attempts before the job ends failed; null: as the task says.';
 comment on column :SCHEMA.job.task is 'Task that handles it.';
 comment on column :SCHEMA.job.queue is 'Queue it waits in.';
-comment on column :SCHEMA.job.state is 'scheduled (run_at ahead), ready, running, blocked (waits for its key) or waiting (for jobs it depends on).';
+comment on column :SCHEMA.job.state is 'scheduled (run_at ahead), ready, running, blocked (waits for its key, or for a limit of its task or queue) or waiting (for jobs it depends on).';
 comment on column :SCHEMA.job.payload is 'Input of the task.';
 comment on column :SCHEMA.job.lease is 'Random token of the running attempt: whoever shows another one is refused.';
 comment on column :SCHEMA.job.unique_key is 'At most one live job of a task has a given key.';
 comment on column :SCHEMA.job.coalesce_key is 'At most one job of a task that waits has a given key: a later one gives it its payload instead of being added.';
+comment on column :SCHEMA.job.concurrency_key is 'Of the jobs with a given key one runs at a time, or as many as the key''s limit says.';
+comment on column :SCHEMA.job.lane is 'The key, task or queue for which it stands in line, or through which it came; null: it is under no limit.';
 comment on column :SCHEMA.job.timeout is 'Time an attempt may take; null: as the task says.';
 comment on column :SCHEMA.job.expires_at is 'From then on no attempt starts: a job that waits ends expired; null: never.';
 comment on column :SCHEMA.job.deadline_at is 'When all attempts together must have ended: an attempt that runs times out and is not retried, a job that waits ends expired; null: no such instant.';
@@ -232,6 +287,65 @@ comment on column :SCHEMA.job.scheduled_for is 'Slot of the schedule that this j
 comment on column :SCHEMA.job.tags is 'Labels for people.';
 comment on column :SCHEMA.job.headers is 'Context that travels with the job, such as a trace id.';
 --! EndIncluded tables/job.sql
+--! Included tables/arrival.sql
+-- Append-only for all but admission, so that neither an enqueue nor a finish ever waits for another one of the same key.
+create table :SCHEMA.arrival (
+  lane text not null,
+  job_id bigint,
+  started_at timestamptz,
+  arrived_at timestamptz not null default clock_timestamp()
+) with (
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 2000,
+  autovacuum_vacuum_cost_delay = 0
+);
+
+create index arrival_lane on :SCHEMA.arrival (lane);
+
+comment on table :SCHEMA.arrival is 'Lanes where something happened that may let a job start: one came, one ended, a limit was changed. admit() takes them.';
+comment on column :SCHEMA.arrival.lane is 'task, queue or key, a colon, and its name.';
+comment on column :SCHEMA.arrival.job_id is 'Job that may have left its slot; null: none has.';
+comment on column :SCHEMA.arrival.started_at is 'When the job started that has to be counted by the rate of the lane; null: none has.';
+comment on column :SCHEMA.arrival.arrived_at is 'Since when it waits.';
+--! EndIncluded tables/arrival.sql
+--! Included tables/holder.sql
+-- Written by admission alone, which holds the lock of the lane. What it says is believed only as far as the job says the
+-- same: a row whose job has gone counts until the job's arrival, or the sweep, has removed it.
+create table :SCHEMA.holder (
+  lane text not null,
+  job_id bigint not null,
+  started boolean not null default false,
+  constraint holder_pkey primary key (lane, job_id)
+) with (
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 2000,
+  autovacuum_vacuum_cost_delay = 0
+);
+
+comment on table :SCHEMA.holder is 'Jobs that were admitted to a lane and have a slot of it.';
+comment on column :SCHEMA.holder.lane is 'task, queue or key, a colon, and its name.';
+comment on column :SCHEMA.holder.job_id is 'Job that is ready or runs; or that failed and keeps its slot.';
+comment on column :SCHEMA.holder.started is 'Whether its start was counted by the rate of the lane.';
+--! EndIncluded tables/holder.sql
+--! Included tables/meter.sql
+-- GCRA: full_at is when the bucket will be full again. Each start moves it on by one step.
+create table :SCHEMA.meter (
+  lane text not null,
+  full_at timestamptz not null default '-infinity',
+  step interval not null,
+  next_at timestamptz,
+  constraint meter_pkey primary key (lane)
+);
+
+create index meter_next on :SCHEMA.meter (next_at)
+  where next_at is not null;
+
+comment on table :SCHEMA.meter is 'Rates: what each lane with one has used of it. Written by admission alone.';
+comment on column :SCHEMA.meter.lane is 'task, queue or key, a colon, and its name.';
+comment on column :SCHEMA.meter.full_at is 'When as many as burst may start at once again.';
+comment on column :SCHEMA.meter.step is 'Time for which one start counts: the period divided by the rate.';
+comment on column :SCHEMA.meter.next_at is 'When the next job that waits may start; null: none waits for that.';
+--! EndIncluded tables/meter.sql
 --! Included tables/archive.sql
 -- Partitioned by the day on which a row may go, so that any retention is a partition drop, never a delete.
 -- maintain() makes the partitions ahead of time; the default one catches what is missing until it does.
@@ -253,6 +367,7 @@ create table :SCHEMA.archive (
   result jsonb,
   unique_key text,
   coalesce_key text,
+  concurrency_key text,
   timeout interval,
   scheduled_for timestamptz,
   tags text[],
@@ -274,6 +389,7 @@ alter table :SCHEMA.archive
   alter column result set statistics 0,
   alter column unique_key set statistics 0,
   alter column coalesce_key set statistics 0,
+  alter column concurrency_key set statistics 0,
   alter column tags set statistics 0,
   alter column headers set statistics 0;
 
@@ -282,6 +398,7 @@ alter table :SCHEMA.archive_default
   alter column result set statistics 0,
   alter column unique_key set statistics 0,
   alter column coalesce_key set statistics 0,
+  alter column concurrency_key set statistics 0,
   alter column tags set statistics 0,
   alter column headers set statistics 0;
 
@@ -304,6 +421,7 @@ comment on column :SCHEMA.archive.payload is 'Input of the task.';
 comment on column :SCHEMA.archive.result is 'What the task returned.';
 comment on column :SCHEMA.archive.unique_key is 'Key it held while live.';
 comment on column :SCHEMA.archive.coalesce_key is 'Key under which it waited.';
+comment on column :SCHEMA.archive.concurrency_key is 'Key of which it had a slot while it ran.';
 comment on column :SCHEMA.archive.timeout is 'Time an attempt might take; null: as the task says.';
 comment on column :SCHEMA.archive.scheduled_for is 'Slot of the schedule that it served.';
 comment on column :SCHEMA.archive.tags is 'Labels for people.';
@@ -1017,9 +1135,59 @@ end;
 comment on function :SCHEMA.awake_v1(integer) is
 'Worker protocol: from its commit on nobody tells the worker of jobs, which spares all who enqueue a notification. For a worker that has been busy for a second or so; it must call exchange_v1 again before it waits for anything but its own jobs.';
 --! EndIncluded wake/awake_v1.sql
+--! Included limit/lane_of.sql
+-- Plain expressions, so that it is inlined into the statements that insert jobs.
+create function :SCHEMA.lane_of(concurrency_key text, task text, queue text, limited text[])
+  returns text
+  language sql
+  immutable
+  parallel safe
+return case
+  when concurrency_key is not null then 'key:' || concurrency_key
+  when pg_catalog.cardinality(limited) > 0 then case
+    when 'task:' || task = any (limited) then 'task:' || task
+    when 'queue:' || queue = any (limited) then 'queue:' || queue
+  end
+end;
+
+comment on function :SCHEMA.lane_of(text, text, text, text[]) is 'The lane in which a new job stands first; null: it is under no limit. limited: limited_lanes().';
+--! EndIncluded limit/lane_of.sql
+--! Included limit/limited_lanes.sql
+create function :SCHEMA.limited_lanes()
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select array(
+    select l.lane
+    from :SCHEMA.job_limit as l
+    where l.kind in ('task', 'queue')
+  );
+end;
+
+comment on function :SCHEMA.limited_lanes() is 'Tasks and queues that have a limit.';
+--! EndIncluded limit/limited_lanes.sql
+--! Included limit/lanes_of.sql
+create function :SCHEMA.lanes_of(job :SCHEMA.job)
+  returns text[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select array_remove(array['key:' || job.concurrency_key], null) || array(
+    select l.lane
+    from :SCHEMA.job_limit as l
+    where (l.kind, l.name) in (('task', job.task), ('queue', job.queue))
+    order by l.kind desc
+  );
+end;
+
+comment on function :SCHEMA.lanes_of(:SCHEMA.job) is 'All lanes of a job: it starts when each has a slot and a token for it.';
+--! EndIncluded limit/lanes_of.sql
 --! Included wake/job_inserted.sql
 -- One trigger serves enqueue, INSERT and COPY alike. Rows of a plain INSERT say ready by default: those due
--- later are moved to scheduled before anyone else can see them.
+-- later, or under a limit, are moved on before anyone else can see them.
 create function :SCHEMA.job_inserted()
   returns trigger
   language plpgsql
@@ -1033,19 +1201,56 @@ create function :SCHEMA.job_inserted()
 as $$
 declare
   as_of constant timestamptz := clock_timestamp();
+  limited text[];
+  found_here record;
   woken text;
   due timestamptz;
 begin
-  if exists (select from inserted where state = 'ready' and run_at > as_of) then
+  with known as materialized (
+    select array(select l.lane from :SCHEMA.job_limit as l where l.kind in ('task', 'queue')) as limited
+  )
+  select
+    bool_or(state = 'ready' and run_at > as_of) as future,
+    bool_or(run_at <= as_of and lane is not null) as parked,
+    bool_or(
+      state = 'ready' and run_at <= as_of
+      and :SCHEMA.lane_of(concurrency_key, task, queue, n.limited) is not null
+    ) as unparked
+  into found_here
+  from inserted, known as n;
+
+  if found_here.future then
     update :SCHEMA.job
     set state = 'scheduled'
     where id in (select id from inserted where state = 'ready' and run_at > as_of);
+  end if;
+  if found_here.unparked then
+    limited := :SCHEMA.limited_lanes();
+    update :SCHEMA.job
+    set
+      state = 'blocked',
+      lane = :SCHEMA.lane_of(concurrency_key, task, queue, limited)
+    where id in (
+      select id
+      from inserted
+      where state = 'ready'
+        and run_at <= as_of
+        and :SCHEMA.lane_of(concurrency_key, task, queue, limited) is not null
+    );
+  end if;
+  if found_here.parked or found_here.unparked then
+    insert into :SCHEMA.arrival (lane)
+    select distinct coalesce(lane, :SCHEMA.lane_of(concurrency_key, task, queue, limited))
+    from inserted
+    where run_at <= as_of
+      and state in ('ready', 'blocked')
+      and coalesce(lane, :SCHEMA.lane_of(concurrency_key, task, queue, limited)) is not null;
   end if;
 
   for woken in
     select distinct queue
     from inserted
-    where state = 'ready'
+    where (state = 'ready' or lane is not null)
       and run_at <= as_of
   loop
     perform :SCHEMA.wake_queue(woken);
@@ -1064,7 +1269,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.job_inserted() is 'Trigger: files future jobs as scheduled and wakes workers, once a statement.';
+comment on function :SCHEMA.job_inserted() is 'Trigger: files future jobs as scheduled and those under a limit as blocked, and wakes workers, once a statement.';
 
 create trigger job_inserted
   after insert on :SCHEMA.job
@@ -1072,10 +1277,10 @@ create trigger job_inserted
   for each statement
   execute function :SCHEMA.job_inserted();
 
-comment on trigger job_inserted on :SCHEMA.job is 'Files future jobs as scheduled and wakes workers.';
+comment on trigger job_inserted on :SCHEMA.job is 'Files future jobs as scheduled and those under a limit as blocked, and wakes workers.';
 --! EndIncluded wake/job_inserted.sql
 --! Included wake/job_due_moved.sql
--- A row trigger, because only its column list keeps claims and finishes, which set neither column, free of it.
+-- A row trigger, because only its column list keeps claims and finishes, which set none of the columns, free of it.
 create function :SCHEMA.job_due_moved()
   returns trigger
   language plpgsql
@@ -1084,35 +1289,82 @@ create function :SCHEMA.job_due_moved()
 as $$
 begin
   if tg_when = 'BEFORE' then
-    new.state := case when new.run_at > clock_timestamp() then 'scheduled' else 'ready' end;
+    new.lane := :SCHEMA.lane_of(new.concurrency_key, new.task, new.queue, :SCHEMA.limited_lanes());
+    new.state := case
+      when new.run_at > clock_timestamp() then 'scheduled'
+      when new.lane is null then 'ready'
+      when old.state = 'ready' and new.queue = old.queue then 'ready'
+      else 'blocked'
+    end;
     return new;
   end if;
-  if new.state = 'ready' then
-    perform :SCHEMA.wake_queue(new.queue);
-  else
+
+  if new.state = 'blocked' then
+    insert into :SCHEMA.arrival (lane, job_id)
+    values (new.lane, new.id);
+  end if;
+  if old.lane is not null and old.state <> 'scheduled' and new.state <> 'ready' then
+    insert into :SCHEMA.arrival (lane, job_id)
+    select l.lane, old.id
+    from unnest(:SCHEMA.lanes_of(old) || old.lane) as l (lane)
+    group by l.lane;
+  end if;
+  if new.state = 'scheduled' then
     perform :SCHEMA.wake_timer(new.run_at);
+  end if;
+  if new.state <> 'scheduled' or old.lane is not null then
+    perform :SCHEMA.wake_queue(new.queue);
   end if;
   return null;
 end;
 $$;
 
-comment on function :SCHEMA.job_due_moved() is 'Trigger: files a job whose due time or queue was changed as scheduled or ready and wakes workers.';
+comment on function :SCHEMA.job_due_moved() is 'Trigger: files a job whose due time or queue was changed as scheduled, ready or blocked and wakes workers.';
 
 create trigger job_due_moved
-  before update of run_at on :SCHEMA.job
+  before update of run_at, queue on :SCHEMA.job
   for each row
-  when (new.state in ('scheduled', 'ready'))
+  when (new.state in ('scheduled', 'ready', 'blocked'))
   execute function :SCHEMA.job_due_moved();
 
 create trigger job_due_moved_wake
   after update of run_at, queue on :SCHEMA.job
   for each row
-  when (new.state in ('scheduled', 'ready'))
+  when (new.state in ('scheduled', 'ready', 'blocked'))
   execute function :SCHEMA.job_due_moved();
 
-comment on trigger job_due_moved on :SCHEMA.job is 'Files a job whose due time was changed as scheduled or ready.';
+comment on trigger job_due_moved on :SCHEMA.job is 'Files a job whose due time or queue was changed as scheduled, ready or blocked.';
 comment on trigger job_due_moved_wake on :SCHEMA.job is 'Wakes workers for a job whose due time or queue was changed.';
 --! EndIncluded wake/job_due_moved.sql
+--! Included limit/job_freed.sql
+create function :SCHEMA.job_freed()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into :SCHEMA.arrival (lane, job_id)
+  select l.lane, old.id
+  from unnest(:SCHEMA.lanes_of(old) || old.lane) as l (lane)
+  group by l.lane;
+  if current_setting('rouse.admits_' || :SCHEMA.installation(), true) is distinct from 'on' then
+    perform :SCHEMA.wake_queue(old.queue);
+  end if;
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.job_freed() is 'Trigger: tells that a job under limits has gone, whatever ended it.';
+
+create trigger job_freed
+  after delete on :SCHEMA.job
+  for each row
+  when (old.lane is not null)
+  execute function :SCHEMA.job_freed();
+
+comment on trigger job_freed on :SCHEMA.job is 'Tells that a job under limits has gone.';
+--! EndIncluded limit/job_freed.sql
 --! Included enqueue/refuse.sql
 create function :SCHEMA.refuse(message text, hint text)
   returns text
@@ -1340,6 +1592,33 @@ $$;
 
 comment on function :SCHEMA.check_given_name(text, text, integer) is 'The name itself, null where none was given, or an error that says what is wrong with it.';
 --! EndIncluded enqueue/check_given_name.sql
+--! Included limit/key_of.sql
+create function :SCHEMA.key_of(template text, payload jsonb)
+  returns text
+  language sql
+  immutable
+  parallel safe
+return case
+  when template like '$.%' then nullif(payload #>> pg_catalog.string_to_array(pg_catalog.substr(template, 3), '.'), '')
+  else template
+end;
+
+comment on function :SCHEMA.key_of(text, jsonb) is 'The concurrency key that a task gives its jobs: a constant, or after $. the path of a field of the payload; null where the payload has no such field.';
+--! EndIncluded limit/key_of.sql
+--! Included limit/line_of.sql
+create function :SCHEMA.line_of(template text, payload jsonb, task text, queue text, limited text[], out key text, out lane text)
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  key := :SCHEMA.check_given_name('concurrency_key', :SCHEMA.key_of(template, payload), 400);
+  lane := :SCHEMA.lane_of(key, task, queue, limited);
+end;
+$$;
+
+comment on function :SCHEMA.line_of(text, jsonb, text, text, text[]) is 'The concurrency key that a task gives a job, and the lane in which the job stands first.';
+--! EndIncluded limit/line_of.sql
 --! Included enqueue/due_at.sql
 create function :SCHEMA.due_at(run_at timestamptz, delay interval, task_delay interval, as_of timestamptz)
   returns timestamptz
@@ -1476,7 +1755,9 @@ create type :SCHEMA.task_default as (
   delay interval,
   payload_limit integer,
   expires_in interval,
-  deadline interval
+  deadline interval,
+  concurrency_key text,
+  limited text[]
 );
 
 comment on type :SCHEMA.task_default is 'What a job takes from its task where the enqueuer names nothing.';
@@ -1488,6 +1769,8 @@ comment on column :SCHEMA.task_default.delay is 'Delay of jobs that name neither
 comment on column :SCHEMA.task_default.payload_limit is 'Largest payload, in bytes.';
 comment on column :SCHEMA.task_default.expires_in is 'How long after its due time a job may start that says nothing itself.';
 comment on column :SCHEMA.task_default.deadline is 'Time for all attempts of jobs that name none.';
+comment on column :SCHEMA.task_default.concurrency_key is 'Concurrency key of jobs that name none, as key_of() reads it.';
+comment on column :SCHEMA.task_default.limited is 'Tasks and queues that have a limit.';
 
 create function :SCHEMA.task_defaults(name text, internal boolean default false, tell boolean default true)
   returns :SCHEMA.task_default
@@ -1501,7 +1784,9 @@ begin
     perform :SCHEMA.check_task(task_defaults.name);
   end if;
 
-  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit, t.expires_in, t.deadline
+  select
+    t.name, true, t.queue, t.priority, t.delay, s.payload_limit, t.expires_in, t.deadline, t.concurrency_key,
+    array(select l.lane from :SCHEMA.job_limit as l where l.kind in ('task', 'queue'))
   into found_defaults
   from :SCHEMA.setting as s, :SCHEMA.task as t
   where t.name = task_defaults.name;
@@ -1509,7 +1794,9 @@ begin
     return found_defaults;
   end if;
 
-  select t.name, true, t.queue, t.priority, t.delay, s.payload_limit, t.expires_in, t.deadline
+  select
+    t.name, true, t.queue, t.priority, t.delay, s.payload_limit, t.expires_in, t.deadline, t.concurrency_key,
+    array(select l.lane from :SCHEMA.job_limit as l where l.kind in ('task', 'queue'))
   into found_defaults
   from :SCHEMA.setting as s, :SCHEMA.task as t
   where task_defaults.name = any (t.aliases)
@@ -1518,7 +1805,10 @@ begin
     return found_defaults;
   end if;
 
-  select :SCHEMA.check_name('task', task_defaults.name), false, 'default', 0::smallint, interval '0', s.payload_limit, null::interval, null::interval
+  select
+    :SCHEMA.check_name('task', task_defaults.name), false, 'default', 0::smallint, interval '0', s.payload_limit,
+    null::interval, null::interval, null::text,
+    array(select l.lane from :SCHEMA.job_limit as l where l.kind in ('task', 'queue'))
   into found_defaults
   from :SCHEMA.setting as s;
   if tell then
@@ -1548,7 +1838,8 @@ create function :SCHEMA.enqueue(
   headers jsonb default null,
   expires_at timestamptz default null,
   expires_in interval default null,
-  deadline interval default null
+  deadline interval default null,
+  concurrency_key text default null
 )
   returns bigint
   language plpgsql
@@ -1563,14 +1854,19 @@ declare
   defaults :SCHEMA.task_default := :SCHEMA.task_defaults(enqueue.task);
   as_of timestamptz := clock_timestamp();
   due timestamptz := :SCHEMA.due_at(enqueue.run_at, enqueue.delay, defaults.delay, as_of);
-  expiry timestamptz := :SCHEMA.expiry_at(enqueue.expires_at, enqueue.expires_in, defaults.expires_in, due);
+  expiry timestamptz;
+  concurrency text;
+  lane text;
   job_id bigint;
 begin
   perform :SCHEMA.check_payload(enqueue.payload, defaults.payload_limit);
   perform :SCHEMA.check_priority(enqueue.priority);
   perform :SCHEMA.check_max_attempts(enqueue.max_attempts);
   perform :SCHEMA.check_timeout(enqueue.timeout);
-  perform :SCHEMA.check_span('deadline', enqueue.deadline);
+  if num_nonnulls(enqueue.expires_at, enqueue.expires_in, enqueue.deadline, defaults.expires_in) > 0 then
+    perform :SCHEMA.check_span('deadline', enqueue.deadline);
+    expiry := :SCHEMA.expiry_at(enqueue.expires_at, enqueue.expires_in, defaults.expires_in, due);
+  end if;
   perform :SCHEMA.check_headers(enqueue.headers);
   if enqueue.queue is not null then
     perform :SCHEMA.check_name('queue', enqueue.queue);
@@ -1579,17 +1875,26 @@ begin
     perform :SCHEMA.check_name('unique_key', enqueue.unique_key, 400);
   end if;
 
+  concurrency := coalesce(enqueue.concurrency_key, :SCHEMA.key_of(defaults.concurrency_key, enqueue.payload));
+  if concurrency is not null then
+    perform :SCHEMA.check_name('concurrency_key', concurrency, 400);
+  end if;
+  if due <= as_of then
+    lane := :SCHEMA.lane_of(concurrency, defaults.name, coalesce(enqueue.queue, defaults.queue), defaults.limited);
+  end if;
+
   loop
     insert into :SCHEMA.job (
       task, payload, queue, priority, state, run_at, created_at,
-      max_attempts, unique_key, timeout, tags, headers, expires_at, deadline_at
+      max_attempts, unique_key, timeout, tags, headers, expires_at, deadline_at,
+      concurrency_key, lane
     )
     values (
       defaults.name,
       coalesce(enqueue.payload, '{}'),
       coalesce(enqueue.queue, defaults.queue),
       coalesce(enqueue.priority, defaults.priority),
-      case when due > as_of then 'scheduled' else 'ready' end,
+      case when due > as_of then 'scheduled' when lane is not null then 'blocked' else 'ready' end,
       due,
       as_of,
       enqueue.max_attempts,
@@ -1598,7 +1903,9 @@ begin
       enqueue.tags,
       enqueue.headers,
       expiry,
-      due + coalesce(enqueue.deadline, defaults.deadline)
+      due + coalesce(enqueue.deadline, defaults.deadline),
+      concurrency,
+      lane
     )
     on conflict (task, unique_key) where unique_key is not null do nothing
     returning id into job_id;
@@ -1615,7 +1922,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, text, interval, text[], jsonb, timestamptz, interval, interval) is
+comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, text, interval, text[], jsonb, timestamptz, interval, interval, text) is
 'Adds a job and returns its id. It runs after the commit, never after a rollback.
   task          the task that handles it; a NOTICE where no worker has declared it yet
   payload       its input, at most payload_limit bytes (table setting)
@@ -1627,7 +1934,8 @@ comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, int
   headers       context that travels with the job, a JSON object
   expires_at    from that instant on it does not start, and ends expired; ''infinity'': never; or
   expires_in    a time from when it is due
-  deadline      a time from when it is due in which all its attempts must have ended';
+  deadline      a time from when it is due in which all its attempts must have ended
+  concurrency_key   of the jobs with this key, of whatever task, one runs at a time, or as many as the key''s limit says';
 --! EndIncluded enqueue/enqueue.sql
 --! Included enqueue/check_objects.sql
 create function :SCHEMA.check_objects(given jsonb, kind text, key text, options text[])
@@ -1692,7 +2000,8 @@ as $$
 begin
   perform :SCHEMA.check_objects(jobs, 'job', 'task', array[
     'task', 'payload', 'queue', 'priority', 'run_at', 'delay',
-    'max_attempts', 'unique_key', 'timeout', 'tags', 'headers', 'expires_at', 'expires_in', 'deadline'
+    'max_attempts', 'unique_key', 'timeout', 'tags', 'headers', 'expires_at', 'expires_in', 'deadline',
+    'concurrency_key'
   ]);
   perform
   from jsonb_to_recordset(jobs) as j (
@@ -1761,7 +2070,8 @@ begin
 
   insert into :SCHEMA.job (
     id, task, payload, queue, priority, state, run_at, created_at,
-    max_attempts, unique_key, timeout, tags, headers, expires_at, deadline_at
+    max_attempts, unique_key, timeout, tags, headers, expires_at, deadline_at,
+    concurrency_key, lane
   )
   select
     ids[j.n],
@@ -1769,7 +2079,7 @@ begin
     :SCHEMA.check_payload(coalesce(j.entry -> 'payload', '{}'), d.payload_limit),
     case when j.queue is null then d.queue else :SCHEMA.check_name('queue', j.queue) end,
     case when j.priority is null then d.priority else :SCHEMA.check_priority(j.priority) end,
-    case when due.at > as_of then 'scheduled' else 'ready' end,
+    case when due.at > as_of then 'scheduled' when line.lane is not null then 'blocked' else 'ready' end,
     due.at,
     as_of,
     case when j.max_attempts is not null then :SCHEMA.check_max_attempts(j.max_attempts) end,
@@ -1781,7 +2091,9 @@ begin
       when j.expires_at is null and j.expires_in is null then due.at + d.expires_in
       else :SCHEMA.expiry_at(j.expires_at, j.expires_in, d.expires_in, due.at)
     end,
-    due.at + case when j.deadline is null then d.deadline else :SCHEMA.check_span('deadline', j.deadline) end
+    due.at + case when j.deadline is null then d.deadline else :SCHEMA.check_span('deadline', j.deadline) end,
+    case when due.key is not null then :SCHEMA.check_name('concurrency_key', due.key, 400) end,
+    case when due.at <= as_of then line.lane end
   from rows from (
     jsonb_array_elements(jobs),
     jsonb_to_recordset(jobs) as (
@@ -1797,20 +2109,25 @@ begin
       headers jsonb,
       expires_at timestamptz,
       expires_in interval,
-      deadline interval
+      deadline interval,
+      concurrency_key text
     )
   ) with ordinality as j (
     entry, task, queue, priority, run_at, delay, max_attempts, unique_key, timeout, tags, headers,
-    expires_at, expires_in, deadline, n
+    expires_at, expires_in, deadline, concurrency_key, n
   )
-  join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit, expires_in, deadline)
+  join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit, expires_in, deadline, concurrency_key, limited)
     on d.asked = j.task
   cross join lateral (
     select case
       when j.run_at is null and j.delay is null then as_of + d.delay
       else :SCHEMA.due_at(j.run_at, j.delay, d.delay, as_of)
-    end as at
+    end as at,
+    coalesce(j.concurrency_key, :SCHEMA.key_of(d.concurrency_key, j.entry -> 'payload')) as key
   ) as due
+  cross join lateral (
+    select :SCHEMA.lane_of(due.key, d.name, coalesce(j.queue, d.queue), d.limited) as lane
+  ) as line
   order by j.unique_key, d.name, j.n
   on conflict (task, unique_key) where unique_key is not null do nothing;
   get diagnostics inserted = row_count;
@@ -1826,7 +2143,7 @@ begin
   for entry in
     select ids[j.n] as own_id, d.name, j.options
     from jsonb_array_elements(jobs) with ordinality as j (options, n)
-    join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit, expires_in, deadline)
+    join unnest(asked, defaults) as d (asked, name, known, queue, priority, delay, payload_limit, expires_in, deadline, concurrency_key, limited)
       on d.asked = j.options ->> 'task'
     order by j.n
   loop
@@ -1947,12 +2264,12 @@ create function :SCHEMA.archive_job(
 begin atomic
   insert into :SCHEMA.archive (
     id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
-    task, queue, state, payload, result, unique_key, coalesce_key, timeout, scheduled_for, tags, headers
+    task, queue, state, payload, result, unique_key, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
   )
   select
     job.id, job.run_at, job.created_at, job.started_at, finished_at, job.worker_id,
     :SCHEMA.drop_on(finished_at, keep), job.priority, job.attempt, job.max_attempts,
-    job.task, job.queue, state, job.payload, result, job.unique_key, job.coalesce_key, job.timeout,
+    job.task, job.queue, state, job.payload, result, job.unique_key, job.coalesce_key, job.concurrency_key, job.timeout,
     job.scheduled_for, job.tags, job.headers
   where keep > interval '0';
   select :SCHEMA.tell_ended(array[job.id]);
@@ -2003,6 +2320,835 @@ $$;
 
 comment on function :SCHEMA.expire(timestamptz, integer) is 'Ends jobs that wait and may start no longer; returns how many. Claims and beats do this by themselves.';
 --! EndIncluded finish/expire.sql
+--! Included limit/lock_lane.sql
+-- An advisory lock, not the lock of a row: there is no row to make first, for which two would wait, and none to write. It
+-- ends after the commit has become visible, so whoever has it next sees, in a new statement, what was done under it.
+create function :SCHEMA.lock_lane(lane text)
+  returns boolean
+  language sql
+  volatile
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select pg_try_advisory_xact_lock(hashtextextended(lane, :SCHEMA.installation()::bigint));
+end;
+
+comment on function :SCHEMA.lock_lane(text) is 'Tries to get the lane to itself until the end of the transaction; never waits.';
+--! EndIncluded limit/lock_lane.sql
+--! Included limit/lane_rule.sql
+create function :SCHEMA.lane_rule(lane text, task text, queue text)
+  returns :SCHEMA.job_limit
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rule :SCHEMA.job_limit;
+begin
+  select l.*
+  into rule
+  from :SCHEMA.job_limit as l
+  where l.kind = split_part(lane_rule.lane, ':', 1)
+    and l.name = substr(lane_rule.lane, strpos(lane_rule.lane, ':') + 1);
+  if found or not starts_with(lane_rule.lane, 'key:') then
+    return rule;
+  end if;
+
+  select l.*
+  into rule
+  from :SCHEMA.job_limit as l
+  where (l.kind, l.name) in (('task_keys', lane_rule.task), ('queue_keys', lane_rule.queue))
+  order by l.kind desc
+  limit 1;
+  if not found then
+    rule.lane := lane_rule.lane;
+    rule.concurrency := 1;
+    rule.holds := false;
+  end if;
+  return rule;
+end;
+$$;
+
+comment on function :SCHEMA.lane_rule(text, text, text) is 'The limit of a lane, for a job of that task and queue: of a key its own row, or else what the task or the queue says of each key, or else one at a time. All null: there is none.';
+--! EndIncluded limit/lane_rule.sql
+--! Included limit/holds_lane.sql
+create function :SCHEMA.holds_lane(lane text, job_id bigint)
+  returns boolean
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  return exists (
+    select
+    from :SCHEMA.job as j
+    where j.id = holds_lane.job_id
+      and holds_lane.lane in ('key:' || j.concurrency_key, 'task:' || j.task, 'queue:' || j.queue)
+      and (
+        j.state in ('ready', 'running')
+        or j.attempt > 0 and (:SCHEMA.lane_rule(holds_lane.lane, j.task, j.queue)).holds
+      )
+  );
+end;
+$$;
+
+comment on function :SCHEMA.holds_lane(text, bigint) is 'Whether a job that was admitted to a lane still has its slot: it is ready or runs, or the lane''s jobs keep theirs until their next attempt.';
+--! EndIncluded limit/holds_lane.sql
+--! Included limit/lane_room.sql
+-- A job that was admitted and has not started counts against the tokens there are: it may start at any moment, and a token
+-- that is there now is there later. The start itself is counted at its own time. So starts keep to the rate even where
+-- admitted jobs had to wait for a worker.
+create function :SCHEMA.lane_room(lane text, job :SCHEMA.job, as_of timestamptz)
+  returns integer
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set jit = off
+as $$
+declare
+  rule constant :SCHEMA.job_limit := :SCHEMA.lane_rule(lane_room.lane, job.task, job.queue);
+  pace constant interval := make_interval(secs => ceil(extract(epoch from rule.period) * 1000000 / rule.rate)::double precision / 1000000);
+  taken record;
+  filled_at timestamptz;
+  tokens integer;
+  slots integer := 2147483647;
+begin
+  if rule.lane is null then
+    return slots;
+  end if;
+  if rule.paused_at is not null then
+    return 0;
+  end if;
+
+  select count(*)::integer as slots, count(*) filter (where not h.started)::integer as tokens
+  into taken
+  from :SCHEMA.holder as h
+  where h.lane = lane_room.lane
+    and h.job_id <> job.id;
+  slots := coalesce(rule.concurrency - taken.slots, slots);
+  if rule.rate is null or slots <= 0 then
+    return slots;
+  end if;
+
+  insert into :SCHEMA.meter as m (lane, step)
+  values (lane_room.lane, pace)
+  on conflict on constraint meter_pkey do update
+  set step = excluded.step
+  returning m.full_at
+  into filled_at;
+  tokens := floor(
+    rule.burst - greatest(0, extract(epoch from nullif(filled_at, '-infinity') - as_of) / extract(epoch from pace))
+  ) - taken.tokens;
+  if tokens <= 0 and taken.tokens < rule.burst then
+    update :SCHEMA.meter as m
+    set next_at = filled_at - pace * (rule.burst - taken.tokens - 1)
+    where m.lane = lane_room.lane;
+  end if;
+  return least(slots, tokens);
+end;
+$$;
+
+comment on function :SCHEMA.lane_room(text, :SCHEMA.job, timestamptz) is 'How many jobs like this one the lane has slots and tokens for. Where only a token is missing it notes when there will be one. The caller has locked the lane.';
+--! EndIncluded limit/lane_room.sql
+--! Included limit/admit_lane.sql
+-- A job for which another of its lanes has no room goes to stand there: so none is looked at again before the lane that
+-- keeps it has changed, and a lane full of jobs of one busy key is no obstacle to the others. From a key to its task, and
+-- on to its queue, only as many go as there would have been room for, so that a line does not wander to and fro. Where
+-- one of the lanes is being admitted to elsewhere, all is left to the next look.
+create function :SCHEMA.admit_lane(lane text, as_of timestamptz)
+  returns text[]
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_sort = off
+  set jit = off
+as $$
+declare
+  most constant integer := 500;
+  woken text[] := array[]::text[];
+  kept bigint[] := array[]::bigint[];
+  job :SCHEMA.job;
+  lanes text[];
+  standing text;
+  obstacle text;
+  room integer;
+  own_room integer;
+  moved integer := 0;
+begin
+  -- Those that failed and kept their slot go first: the slot is theirs.
+  if exists (select from :SCHEMA.job_limit as l where l.holds) then
+    kept := array(
+      select h.job_id
+      from :SCHEMA.holder as h
+      where h.lane = admit_lane.lane
+        and exists (select from :SCHEMA.job as j where j.id = h.job_id and j.state = 'blocked')
+    );
+  end if;
+
+  for n in 1 .. most loop
+    if cardinality(kept) > 0 then
+      select j.*
+      into job
+      from :SCHEMA.job as j
+      where j.id = kept[1]
+        and j.state = 'blocked'
+      for update skip locked;
+      kept := kept[2:];
+      continue when not found;
+    else
+      select j.*
+      into job
+      from :SCHEMA.job as j
+      where j.state = 'blocked'
+        and j.lane = admit_lane.lane
+      order by j.lane, j.priority desc, j.run_at, j.id
+      limit 1
+      for update skip locked;
+      if not found then
+        return woken;
+      end if;
+    end if;
+
+    lanes := :SCHEMA.lanes_of(job);
+    obstacle := null;
+    own_room := 2147483647;
+    foreach standing in array array_remove(array[admit_lane.lane], null) || array_remove(lanes, admit_lane.lane) loop
+      continue when standing <> all (lanes);
+      if standing <> admit_lane.lane and not :SCHEMA.lock_lane(standing) then
+        insert into :SCHEMA.arrival (lane)
+        values (admit_lane.lane);
+        return woken;
+      end if;
+      room := :SCHEMA.lane_room(standing, job, as_of);
+      if standing = admit_lane.lane then
+        own_room := room;
+      end if;
+      if room <= 0 then
+        obstacle := standing;
+        exit;
+      end if;
+    end loop;
+
+    if obstacle is null then
+      insert into :SCHEMA.holder (lane, job_id)
+      select l.lane, job.id
+      from unnest(lanes) as l (lane)
+      on conflict do nothing;
+      update :SCHEMA.job as j
+      set state = 'ready'
+      where j.id = job.id;
+      woken := woken || array_remove(array[job.queue], woken[cardinality(woken)]);
+    else
+      exit when obstacle = admit_lane.lane and cardinality(kept) = 0;
+      continue when obstacle = admit_lane.lane;
+      update :SCHEMA.job as j
+      set lane = obstacle
+      where j.id = job.id;
+      insert into :SCHEMA.arrival (lane)
+      select l.lane
+      from unnest(lanes) as l (lane)
+      where l.lane not in (obstacle, admit_lane.lane);
+      -- lanes has the key first, then the task, then the queue.
+      if array_position(lanes, obstacle) > array_position(lanes, admit_lane.lane) then
+        moved := moved + 1;
+      end if;
+      exit when moved >= own_room;
+    end if;
+
+    if n = most then
+      insert into :SCHEMA.arrival (lane)
+      values (admit_lane.lane);
+    end if;
+  end loop;
+  return woken;
+end;
+$$;
+
+comment on function :SCHEMA.admit_lane(text, timestamptz) is 'Makes jobs that stand in a lane ready, by priority, due time and id, as long as all their lanes have room for them; returns their queues. The caller has locked the lane.';
+--! EndIncluded limit/admit_lane.sql
+--! Included limit/arrived_lanes.sql
+-- A loose index scan: one probe for each lane, however much has arrived in it. It starts where the session's last one
+-- ended, so that of very many lanes each has its turn.
+create function :SCHEMA.arrived_lanes(most integer)
+  returns text[]
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_sort = off
+  set jit = off
+as $$
+declare
+  memory constant text := 'rouse.lane_' || :SCHEMA.installation();
+  lanes text[];
+begin
+  if not exists (select from :SCHEMA.arrival) then
+    return array[]::text[];
+  end if;
+  for turn in 1 .. 2 loop
+    lanes := array(
+      with recursive arrived as (
+        (
+          select a.lane
+          from :SCHEMA.arrival as a
+          where a.lane > coalesce(current_setting(memory, true), '')
+          order by a.lane
+          limit 1
+        )
+        union all
+        select (
+          select a.lane
+          from :SCHEMA.arrival as a
+          where a.lane > r.lane
+          order by a.lane
+          limit 1
+        )
+        from arrived as r
+        where r.lane is not null
+      )
+      select r.lane
+      from arrived as r
+      where r.lane is not null
+      limit most
+    );
+    perform set_config(memory, case when cardinality(lanes) = most then lanes[most] else '' end, false);
+    exit when cardinality(lanes) > 0;
+  end loop;
+  return lanes;
+end;
+$$;
+
+comment on function :SCHEMA.arrived_lanes(integer) is 'Lanes with arrivals, up to that many.';
+--! EndIncluded limit/arrived_lanes.sql
+--! Included limit/admit.sql
+-- Arrivals are taken under the lock of their lane and in a statement of their own; who has which slot is looked at in
+-- later ones. So whatever arrived was visible when it was taken, and what was not visible then is taken the next time: no
+-- free slot is overlooked, and nobody waits. Queues come before tasks and these before keys: a job that has got further
+-- is not overtaken by a later one of its key.
+create function :SCHEMA.admit(as_of timestamptz default clock_timestamp())
+  returns boolean
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+  set jit = off
+as $$
+declare
+  -- Each lane costs a lock until the commit; a server has some 6,000 with its default settings.
+  most constant integer := 100;
+  waiting text[];
+  own text[] := array[]::text[];
+  next text;
+  arrived record;
+  start record;
+  woken text[] := array[]::text[];
+begin
+  waiting := :SCHEMA.arrived_lanes(most) || array(
+    select m.lane
+    from :SCHEMA.meter as m
+    where m.next_at <= as_of
+    order by m.next_at
+    limit most
+  );
+  -- In a stricter level nothing newer than the transaction would be seen.
+  if cardinality(waiting) = 0 or current_setting('transaction_isolation') <> 'read committed' then
+    return false;
+  end if;
+
+  for next in
+    select distinct w.lane
+    from unnest(waiting) as w (lane)
+    order by w.lane desc
+  loop
+    if :SCHEMA.lock_lane(next) then
+      own := own || next;
+    end if;
+  end loop;
+  -- Queues, then tasks, then keys.
+  own := array(
+    select o.lane
+    from unnest(own) as o (lane)
+    order by array_position(array['queue', 'task', 'key'], split_part(o.lane, ':', 1)), o.lane
+  );
+
+  with taken as (
+    delete from :SCHEMA.arrival as a
+    where a.lane = any (own)
+    returning a.lane, a.job_id, a.started_at
+  )
+  select array_agg(t.lane) as lanes, array_agg(t.job_id) as jobs, array_agg(t.started_at) as starts
+  into arrived
+  from taken as t
+  where t.job_id is not null;
+
+  for start in
+    select t.lane, t.started_at
+    from unnest(arrived.lanes, arrived.starts) as t (lane, started_at)
+    where t.started_at is not null
+    order by t.lane, t.started_at
+  loop
+    update :SCHEMA.meter as m
+    set full_at = greatest(m.full_at, start.started_at) + m.step
+    where m.lane = start.lane;
+  end loop;
+  update :SCHEMA.holder as h
+  set started = true
+  from unnest(arrived.lanes, arrived.jobs, arrived.starts) as t (lane, job_id, started_at)
+  where t.started_at is not null
+    and h.lane = t.lane
+    and h.job_id = t.job_id;
+  delete from :SCHEMA.holder as h
+  using unnest(arrived.lanes, arrived.jobs) as t (lane, job_id)
+  where h.lane = t.lane
+    and h.job_id = t.job_id
+    and not :SCHEMA.holds_lane(h.lane, h.job_id);
+  update :SCHEMA.meter as m
+  set next_at = null
+  where m.lane = any (own)
+    and m.next_at is not null;
+
+  foreach next in array own loop
+    woken := woken || :SCHEMA.admit_lane(next, as_of);
+  end loop;
+  perform :SCHEMA.wake_queue(w.queue)
+  from (select distinct unnest(woken) as queue) as w;
+  return cardinality(woken) > 0;
+end;
+$$;
+
+comment on function :SCHEMA.admit(timestamptz) is 'Admits jobs under limits for which there is room, and wakes workers; returns whether there were any. Claims and beats do this by themselves.';
+--! EndIncluded limit/admit.sql
+--! Included limit/repair_lanes.sql
+-- What is left here to repair: a holder whose job went without leaving an arrival, as by TRUNCATE, a job that was locked
+-- when its turn came, or arrivals lost with their table. Each session goes on where it stopped.
+create function :SCHEMA.repair_lanes(as_of timestamptz default clock_timestamp(), most integer default 50)
+  returns integer
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_sort = off
+  set jit = off
+as $$
+declare
+  memory constant text := 'rouse.repaired_' || :SCHEMA.installation();
+  next text := coalesce(current_setting(memory, true), '');
+  admitted integer := 0;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    return 0;
+  end if;
+  for n in 1 .. most loop
+    next := (
+      select j.lane
+      from :SCHEMA.job as j
+      where j.state = 'blocked'
+        and j.lane > next
+      order by j.lane
+      limit 1
+    );
+    exit when next is null;
+    if :SCHEMA.lock_lane(next) then
+      delete from :SCHEMA.holder as h
+      where h.lane = next
+        and not :SCHEMA.holds_lane(h.lane, h.job_id);
+      admitted := admitted + cardinality(:SCHEMA.admit_lane(next, as_of));
+    end if;
+  end loop;
+  perform set_config(memory, coalesce(next, ''), false);
+  return admitted;
+end;
+$$;
+
+comment on function :SCHEMA.repair_lanes(timestamptz, integer) is 'Part of each beat: looks again at lanes in which jobs stand, some at a time; returns how many queues have jobs to run now that nobody had looked at.';
+--! EndIncluded limit/repair_lanes.sql
+--! Included limit/park_ready.sql
+-- Rows that somebody holds are skipped: a claim under way takes its jobs all the same, and the next sweep finds the rest.
+create function :SCHEMA.park_ready(rule :SCHEMA.job_limit)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set jit = off
+as $$
+#variable_conflict use_column
+begin
+  with due as (
+    select id
+    from :SCHEMA.job
+    where state = 'ready'
+      and case rule.kind
+        when 'task' then task = rule.name
+        when 'queue' then queue = rule.name
+        when 'key' then rule.paused_at is not null and concurrency_key = rule.name
+      end
+      and (
+        rule.paused_at is not null
+        or not exists (select from :SCHEMA.holder as h where h.lane = rule.lane and h.job_id = id)
+      )
+    order by id
+    for update skip locked
+  ),
+  parked as (
+    update :SCHEMA.job as j
+    set
+      state = 'blocked',
+      lane = rule.lane
+    where j.id = any (array(select id from due))
+    returning j as job
+  )
+  insert into :SCHEMA.arrival (lane, job_id)
+  select h.lane, h.job_id
+  from parked as p
+  cross join lateral unnest(:SCHEMA.lanes_of(p.job)) as l (lane)
+  join :SCHEMA.holder as h on h.lane = l.lane and h.job_id = (p.job).id;
+end;
+$$;
+
+comment on function :SCHEMA.park_ready(:SCHEMA.job_limit) is 'Has jobs that are ready stand in line for a limit that is new to them, or for the end of a pause.';
+--! EndIncluded limit/park_ready.sql
+--! Included limit/settle_limits.sql
+-- A transaction that was open when a limit came may commit jobs that know nothing of it.
+create function :SCHEMA.settle_limits()
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  fresh :SCHEMA.job_limit;
+begin
+  for fresh in
+    select l.*
+    from :SCHEMA.job_limit as l
+    where not l.settled
+    order by l.kind, l.name
+    for update skip locked
+  loop
+    if fresh.kind in ('task', 'queue') then
+      perform :SCHEMA.park_ready(fresh);
+      insert into :SCHEMA.arrival (lane)
+      values (fresh.lane);
+    end if;
+    update :SCHEMA.job_limit as l
+    set settled = true
+    where l.kind = fresh.kind
+      and l.name = fresh.name
+      and l.changed_in < pg_snapshot_xmin(pg_current_snapshot());
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.settle_limits() is 'Part of each sweep: finds jobs that were enqueued by transactions older than a limit of theirs.';
+--! EndIncluded limit/settle_limits.sql
+--! Included limit/job_limit_changed.sql
+create function :SCHEMA.job_limit_changed()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+  set jit = off
+as $$
+declare
+  changed :SCHEMA.job_limit := coalesce(new, old);
+begin
+  if tg_op <> 'DELETE' and changed.kind in ('task', 'queue', 'key') then
+    perform :SCHEMA.park_ready(changed);
+  end if;
+  if changed.kind in ('task', 'queue', 'key') then
+    insert into :SCHEMA.arrival (lane)
+    values (changed.lane);
+  else
+    insert into :SCHEMA.arrival (lane)
+    select distinct j.lane
+    from :SCHEMA.job as j
+    where j.state = 'blocked'
+      and j.lane is not null
+      and changed.name = case changed.kind when 'task_keys' then j.task else j.queue end;
+  end if;
+  perform :SCHEMA.wake_timer(clock_timestamp());
+  return null;
+end;
+$$;
+
+comment on function :SCHEMA.job_limit_changed() is 'Trigger: puts a new, changed or dropped limit into effect.';
+
+create trigger job_limit_changed
+  after insert or delete or update of kind, name, concurrency, rate, period, burst, holds, paused_at on :SCHEMA.job_limit
+  for each row
+  execute function :SCHEMA.job_limit_changed();
+
+comment on trigger job_limit_changed on :SCHEMA.job_limit is 'Puts a new, changed or dropped limit into effect.';
+--! EndIncluded limit/job_limit_changed.sql
+--! Included limit/check_limit.sql
+create function :SCHEMA.check_limit(concurrency integer, rate integer, period interval, burst integer)
+  returns void
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if concurrency < 1 then
+    perform :SCHEMA.refuse(
+      format('concurrency %s is not a positive number', concurrency),
+      'Give how many jobs may run at a time. To let none run, pause() it; to lift the limit, drop_limit().'
+    );
+  end if;
+  if rate not between 1 and 1000000 then
+    perform :SCHEMA.refuse(
+      format('rate %s is out of range', rate),
+      'Give how many jobs may start in each period, 1 to 1000000. To let none start, pause() it.'
+    );
+  end if;
+  if period <= interval '0' or not isfinite(period) then
+    perform :SCHEMA.refuse(
+      format('period %s is not a positive, finite time', period),
+      'Give the time in which that many jobs may start, such as interval ''1 minute''.'
+    );
+  end if;
+  if burst not between 1 and 1000000 then
+    perform :SCHEMA.refuse(
+      format('burst %s is out of range', burst),
+      'Give how many jobs may start at once after a pause, 1 to 1000000.'
+    );
+  end if;
+  if rate is null and (period is not null or burst > 1) then
+    perform :SCHEMA.refuse('period and burst need a rate', 'For example rate => 100, period => ''1 minute'', burst => 10.');
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.check_limit(integer, integer, interval, integer) is 'Refuses a limit that makes no sense, naming the value.';
+--! EndIncluded limit/check_limit.sql
+--! Included limit/limit_of.sql
+create function :SCHEMA.limit_of(queue text, task text, key text, each_key boolean, out kind text, out name text)
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if num_nonnulls(limit_of.queue, limit_of.task, limit_of.key) <> 1 then
+    perform :SCHEMA.refuse(
+      'a limit is of one of queue, task and key',
+      'For example set_limit(task => ''send_mail'', concurrency => 5).'
+    );
+  end if;
+  if limit_of.key is not null and each_key then
+    perform :SCHEMA.refuse(
+      'each_key goes with a task or a queue',
+      'set_limit(task => ''sync'', each_key => true, …) is about each key of a task''s jobs, set_limit(key => …) about one key.'
+    );
+  end if;
+  name := case
+    when limit_of.queue is not null then :SCHEMA.check_name('queue', limit_of.queue)
+    when limit_of.task is not null then :SCHEMA.check_name('task', limit_of.task)
+    else :SCHEMA.check_name('key', limit_of.key, 400)
+  end;
+  kind := case
+    when limit_of.queue is not null then 'queue'
+    when limit_of.task is not null then 'task'
+    else 'key'
+  end || case when each_key then '_keys' else '' end;
+end;
+$$;
+
+comment on function :SCHEMA.limit_of(text, text, text, boolean) is 'The row of job_limit that these arguments mean, or an error that says what is wrong with them.';
+--! EndIncluded limit/limit_of.sql
+--! Included limit/set_limit.sql
+create function :SCHEMA.set_limit(
+  queue text default null,
+  task text default null,
+  key text default null,
+  each_key boolean default false,
+  concurrency integer default null,
+  rate integer default null,
+  period interval default null,
+  burst integer default 1,
+  holds boolean default false
+)
+  returns void
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target record := :SCHEMA.limit_of(set_limit.queue, set_limit.task, set_limit.key, set_limit.each_key);
+begin
+  perform :SCHEMA.check_limit(set_limit.concurrency, set_limit.rate, set_limit.period, set_limit.burst);
+  if num_nonnulls(set_limit.concurrency, set_limit.rate) = 0 then
+    perform :SCHEMA.refuse(
+      'a limit needs concurrency or rate',
+      'Give concurrency => 5, or rate => 100, period => ''1 minute'', or both; drop_limit() lifts one.'
+    );
+  end if;
+  insert into :SCHEMA.job_limit (kind, name, concurrency, rate, period, burst, holds)
+  values (
+    target.kind,
+    target.name,
+    set_limit.concurrency,
+    set_limit.rate,
+    case when set_limit.rate is not null then coalesce(set_limit.period, interval '1 second') end,
+    coalesce(set_limit.burst, 1),
+    coalesce(set_limit.holds, false)
+  )
+  on conflict on constraint job_limit_pkey do update
+  set
+    concurrency = excluded.concurrency,
+    rate = excluded.rate,
+    period = excluded.period,
+    burst = excluded.burst,
+    holds = excluded.holds,
+    declared = false;
+end;
+$$;
+
+comment on function :SCHEMA.set_limit(text, text, text, boolean, integer, integer, interval, integer, boolean) is
+'Limits the jobs of a queue, a task or a concurrency key, on all workers together and from its commit on; what runs goes on.
+  queue, task, key   one of them
+  each_key      true: not the jobs of the task or queue together, but those of each of their concurrency keys
+  concurrency   how many run at a time; left out: any number
+  rate, period  how many start in each period, default a second; left out: any number
+  burst         how many may start at once after a pause; in any time at most burst + rate * time / period
+  holds         true: a job that failed keeps its slot until its next attempt, so that no other passes it
+It replaces the limit that there was. A key without any limit has concurrency 1.';
+--! EndIncluded limit/set_limit.sql
+--! Included limit/drop_limit.sql
+create function :SCHEMA.drop_limit(
+  queue text default null,
+  task text default null,
+  key text default null,
+  each_key boolean default false
+)
+  returns boolean
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target record := :SCHEMA.limit_of(drop_limit.queue, drop_limit.task, drop_limit.key, drop_limit.each_key);
+begin
+  delete from :SCHEMA.job_limit as l
+  where l.kind = target.kind
+    and l.name = target.name;
+  return found;
+end;
+$$;
+
+comment on function :SCHEMA.drop_limit(text, text, text, boolean) is 'Lifts a limit that set_limit() or a task''s code has set; a key falls back to what its task or queue says of each key, or to one at a time. Returns whether there was one.';
+--! EndIncluded limit/drop_limit.sql
+--! Included limit/pause_limit.sql
+create function :SCHEMA.pause_limit(kind text, name text)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into :SCHEMA.job_limit as l (kind, name, paused_at, paused_by)
+  values (pause_limit.kind, pause_limit.name, clock_timestamp(), session_user)
+  on conflict on constraint job_limit_pkey do update
+  set
+    paused_at = excluded.paused_at,
+    paused_by = excluded.paused_by
+  where l.paused_at is null;
+end;
+$$;
+
+comment on function :SCHEMA.pause_limit(text, text) is 'Lets no job of a task or a key start.';
+--! EndIncluded limit/pause_limit.sql
+--! Included limit/resume_limit.sql
+create function :SCHEMA.resume_limit(kind text, name text)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- A row that is about the pause alone goes with it.
+  delete from :SCHEMA.job_limit as l
+  where l.kind = resume_limit.kind
+    and l.name = resume_limit.name
+    and l.paused_at is not null
+    and num_nonnulls(l.concurrency, l.rate) = 0;
+  update :SCHEMA.job_limit as l
+  set
+    paused_at = null,
+    paused_by = null
+  where l.kind = resume_limit.kind
+    and l.name = resume_limit.name
+    and l.paused_at is not null;
+end;
+$$;
+
+comment on function :SCHEMA.resume_limit(text, text) is 'Ends what pause_limit() began.';
+--! EndIncluded limit/resume_limit.sql
+--! Included limit/declare_limits.sql
+create function :SCHEMA.declare_limits(declarations jsonb)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  perform :SCHEMA.check_limit(r.concurrency, r.rate, r.period, r.burst)
+  from jsonb_to_recordset(declarations) as d ("limit" jsonb, key_limit jsonb)
+  cross join lateral (values (d."limit"), (d.key_limit)) as w (rule)
+  cross join lateral jsonb_to_record(w.rule) as r (concurrency integer, rate integer, period interval, burst integer)
+  where w.rule is not null;
+  -- A limit that the code no longer states goes; one that was set from SQL stays.
+  delete from :SCHEMA.job_limit as l
+  using jsonb_to_recordset(declarations) as d (name text, "limit" jsonb, key_limit jsonb)
+  where l.declared
+    and l.name = d.name
+    and (l.kind = 'task' and d."limit" is null or l.kind = 'task_keys' and d.key_limit is null);
+
+  insert into :SCHEMA.job_limit as l (kind, name, concurrency, rate, period, burst, holds, declared)
+  select
+    w.kind,
+    d.name,
+    r.concurrency,
+    r.rate,
+    case when r.rate is not null then coalesce(r.period, interval '1 second') end,
+    coalesce(r.burst, 1),
+    coalesce(r.holds, false),
+    true
+  from jsonb_to_recordset(declarations) as d (name text, "limit" jsonb, key_limit jsonb)
+  cross join lateral (values ('task', d."limit"), ('task_keys', d.key_limit)) as w (kind, rule)
+  cross join lateral jsonb_to_record(w.rule) as r (concurrency integer, rate integer, period interval, burst integer, holds boolean)
+  where w.rule is not null
+  order by w.kind, d.name
+  on conflict on constraint job_limit_pkey do update
+  set
+    concurrency = excluded.concurrency,
+    rate = excluded.rate,
+    period = excluded.period,
+    burst = excluded.burst,
+    holds = excluded.holds,
+    declared = true
+  where (l.concurrency, l.rate, l.period, l.burst, l.holds, l.declared)
+    is distinct from (excluded.concurrency, excluded.rate, excluded.period, excluded.burst, excluded.holds, true);
+end;
+$$;
+
+comment on function :SCHEMA.declare_limits(jsonb) is 'Sets the limits that the code of tasks states; part of declare_tasks_v1().';
+--! EndIncluded limit/declare_limits.sql
 --! Included claim/claimed_job.sql
 create type :SCHEMA.claimed_job as (
   id bigint,
@@ -2051,6 +3197,7 @@ create function :SCHEMA.promote(as_of timestamptz default clock_timestamp(), mos
   set enable_mergejoin = off
 as $$
 declare
+  limited constant text[] := :SCHEMA.limited_lanes();
   woken record;
   promoted integer := 0;
 begin
@@ -2066,9 +3213,17 @@ begin
     ),
     moved as (
       update :SCHEMA.job
-      set state = 'ready'
+      set
+        state = case when :SCHEMA.lane_of(concurrency_key, task, queue, limited) is null then 'ready' else 'blocked' end,
+        lane = :SCHEMA.lane_of(concurrency_key, task, queue, limited)
       where id = any (array(select id from due))
-      returning queue
+      returning id, queue, lane
+    ),
+    arrived as (
+      insert into :SCHEMA.arrival (lane, job_id)
+      select lane, id
+      from moved
+      where lane is not null
     )
     select queue, count(*) as jobs
     from moved
@@ -2081,7 +3236,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.promote(timestamptz, integer) is 'Makes scheduled jobs that are due ready and wakes workers; returns how many. Claims do this by themselves.';
+comment on function :SCHEMA.promote(timestamptz, integer) is 'Makes scheduled jobs that are due ready, or has them stand in line for their limits, and wakes workers; returns how many. Claims do this by themselves.';
 --! EndIncluded claim/promote.sql
 --! Included claim/ready_queues.sql
 -- A loose index scan: one probe of the claim index for each queue, however many jobs wait in it.
@@ -2253,10 +3408,21 @@ begin
       case
         when deadline_at is null then timeout
         else least(coalesce(timeout, (:SCHEMA.task_policy(task)).timeout), deadline_at - as_of)
-      end,
-      tags, headers
+      end as timeout,
+      tags, headers, concurrency_key, lane
+  ),
+  -- What a rate counts is the start.
+  started as (
+    insert into :SCHEMA.arrival (lane, job_id, started_at)
+    select m.lane, c.id, as_of
+    from claimed as c
+    cross join lateral unnest(array['key:' || c.concurrency_key, 'task:' || c.task, 'queue:' || c.queue]) as l (lane)
+    join :SCHEMA.meter as m on m.lane = l.lane
+    where c.lane is not null
   )
-  select *
+  select
+    id, lease, task, payload, queue, priority, attempt, max_attempts,
+    run_at, created_at, scheduled_for, timeout, tags, headers
   from claimed
   order by priority desc, run_at, id;
 end;
@@ -2297,6 +3463,7 @@ begin
   perform :SCHEMA.tick_if_due(as_of);
   perform :SCHEMA.expire(as_of);
   perform :SCHEMA.promote(as_of);
+  perform :SCHEMA.admit(as_of);
   return query
   select *
   from :SCHEMA.claim(worker, queues, tasks, most, as_of);
@@ -2364,6 +3531,9 @@ begin
     where s.enabled
       and s.next_run_at <= as_of
   );
+  if exists (select from :SCHEMA.arrival) or exists (select from :SCHEMA.meter as m where m.next_at <= as_of) then
+    ready := true;
+  end if;
   due := least(
     (
       select j.run_at
@@ -2380,12 +3550,25 @@ begin
         and s.next_run_at > as_of
       order by s.next_run_at
       limit 1
+    ),
+    (
+      select m.next_at
+      from :SCHEMA.meter as m
+      where m.next_at > as_of
+      order by m.next_at
+      limit 1
+    ),
+    -- Somebody is admitting to that lane now and will soon have ended; if not, the looks become rarer.
+    (
+      select clock_timestamp() + greatest(interval '5 milliseconds', (clock_timestamp() - a.arrived_at) / 2)
+      from :SCHEMA.arrival as a
+      limit 1
     )
   );
 end;
 $$;
 
-comment on function :SCHEMA.next_look(text[], text[], timestamptz) is 'When a worker that took what it could at that instant has to look again: whether jobs or schedules were due that it could not lock, and the next due time of either (null: none).';
+comment on function :SCHEMA.next_look(text[], text[], timestamptz) is 'When a worker that took what it could at that instant has to look again: whether jobs or schedules were due that it could not lock, and the next due time of either, or the next start that a rate allows (null: none).';
 --! EndIncluded claim/next_look.sql
 --! Included finish/backoff.sql
 -- Reckoned in seconds as floating point and bounded before it becomes an interval: neither the thousandth attempt
@@ -2598,12 +3781,12 @@ begin
   archived as (
     insert into :SCHEMA.archive (
       id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
-      task, queue, state, payload, result, unique_key, coalesce_key, timeout, scheduled_for, tags, headers
+      task, queue, state, payload, result, unique_key, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
     )
     select
       d.id, d.run_at, d.created_at, d.started_at, k.at, d.worker_id,
       :SCHEMA.drop_on(k.at, k.keep), d.priority, d.attempt, d.max_attempts,
-      d.task, d.queue, 'succeeded', d.payload, results -> d.id::text, d.unique_key, d.coalesce_key,
+      d.task, d.queue, 'succeeded', d.payload, results -> d.id::text, d.unique_key, d.coalesce_key, d.concurrency_key,
       d.timeout, d.scheduled_for, d.tags, d.headers
     from deleted as d
     join kept as k on k.task = d.task
@@ -2980,6 +4163,8 @@ begin
   if notes <> '[]' then
     perform :SCHEMA.note_v1(notes);
   end if;
+  -- What ends here frees no slot without this call admitting the next one: nobody has to be woken for that.
+  perform set_config('rouse.admits_' || :SCHEMA.installation(), 'on', true);
   if cardinality(completed) > 0 then
     for outcome, id in
       select c.outcome, c.id
@@ -3012,6 +4197,9 @@ begin
   if most > 0 then
     perform :SCHEMA.expire(as_of);
     promoted := :SCHEMA.promote(as_of, promotion);
+  end if;
+  perform :SCHEMA.admit(as_of);
+  if most > 0 then
     for lane in
       select queues, most as slots
       where exchange_v1.slots is null
@@ -3034,6 +4222,10 @@ begin
     if slots is not null then
       queues := open_lanes;
     end if;
+    -- Counts the starts and tells when the next one may be.
+    if claimed > 0 and exists (select from :SCHEMA.meter) then
+      perform :SCHEMA.admit(as_of);
+    end if;
   end if;
 
   if claimed < most or most = 0 then
@@ -3046,6 +4238,16 @@ begin
       else :SCHEMA.ms_until(look.due)
     end;
     return next;
+  else
+    -- The caller has all it wanted and sets no timer: others are told when a limit has to be looked at again.
+    perform :SCHEMA.wake_timer(l.at)
+    from (
+      select case
+        when exists (select from :SCHEMA.arrival) then as_of
+        else (select m.next_at from :SCHEMA.meter as m where m.next_at is not null order by m.next_at limit 1)
+      end as at
+    ) as l
+    where l.at is not null;
   end if;
 end;
 $$;
@@ -3061,7 +4263,7 @@ comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint
 Rows by their outcome:
   claimed      a job to run
   stale, busy  of a job that could not be finished, failed or released: see complete_many_v1
-  scheduled, ready, failed, cancelled   where a failed or released job is now
+  scheduled, ready, blocked, failed, cancelled   where a failed or released job is now
   sleep        no more work; the next job is due in wait_ms (null: none is)
   look_again   due jobs are left that another transaction holds: look again within half a second, or in wait_ms
 A worker that is no longer registered gets no jobs; beat_v1 tells it.
@@ -3712,6 +4914,7 @@ begin
     from :SCHEMA.worker as w
     where w.id = s.worker_id
   );
+  perform :SCHEMA.settle_limits();
   return handed_over + :SCHEMA.release_orphans();
 end;
 $$;
@@ -3769,6 +4972,8 @@ begin
     perform :SCHEMA.tick_if_due(clock_timestamp());
     perform :SCHEMA.expire();
     perform :SCHEMA.promote();
+    perform :SCHEMA.repair_lanes(clock_timestamp());
+    perform :SCHEMA.admit();
   exception
     when others then
       trouble := coalesce(trouble || '; ', '') || sqlerrm;
@@ -3867,7 +5072,7 @@ begin
     from :SCHEMA.running_jobs(deregister_v1.worker) as r
     order by r.id
   loop
-    if :SCHEMA.release_v1(own.id, own.lease) = 'ready' then
+    if :SCHEMA.release_v1(own.id, own.lease) in ('ready', 'blocked') then
       released := released + 1;
     end if;
   end loop;
@@ -3899,7 +5104,7 @@ begin
     where r.id <> all (held)
     order by r.id
   loop
-    if :SCHEMA.release_v1(unknown.id, unknown.lease, false) = 'ready' then
+    if :SCHEMA.release_v1(unknown.id, unknown.lease, false) in ('ready', 'blocked') then
       released := released + 1;
     end if;
   end loop;
@@ -3925,12 +5130,14 @@ declare
 begin
   perform :SCHEMA.check_objects(declarations, 'task', 'name', array[
     'name', 'queue', 'priority', 'delay', 'max_attempts', 'backoff', 'backoff_base', 'backoff_cap', 'backoff_list',
-    'jitter', 'timeout', 'expires_in', 'deadline', 'keep_succeeded', 'keep_failed', 'dead_letter', 'payload_schema',
+    'jitter', 'timeout', 'expires_in', 'deadline', 'concurrency_key',
+    'limit', 'key_limit', 'keep_succeeded', 'keep_failed', 'dead_letter', 'payload_schema',
     'aliases'
   ]);
+  perform :SCHEMA.declare_limits(declarations);
   insert into :SCHEMA.task as t (
     name, queue, priority, delay, max_attempts, backoff, backoff_base, backoff_cap, backoff_list, jitter,
-    timeout, expires_in, deadline, keep_succeeded, keep_failed, dead_letter, payload_schema, aliases
+    timeout, expires_in, deadline, concurrency_key, keep_succeeded, keep_failed, dead_letter, payload_schema, aliases
   )
   select
     :SCHEMA.check_name('task', d.name),
@@ -3946,6 +5153,7 @@ begin
     :SCHEMA.check_timeout(d.timeout),
     :SCHEMA.check_span('expires_in', d.expires_in),
     :SCHEMA.check_span('deadline', d.deadline),
+    d.concurrency_key,
     coalesce(d.keep_succeeded, interval '1 day'),
     coalesce(d.keep_failed, interval '30 days'),
     d.dead_letter,
@@ -3965,6 +5173,7 @@ begin
     timeout interval,
     expires_in interval,
     deadline interval,
+    concurrency_key text,
     keep_succeeded interval,
     keep_failed interval,
     dead_letter text,
@@ -3986,6 +5195,7 @@ begin
     timeout = excluded.timeout,
     expires_in = excluded.expires_in,
     deadline = excluded.deadline,
+    concurrency_key = excluded.concurrency_key,
     keep_succeeded = excluded.keep_succeeded,
     keep_failed = excluded.keep_failed,
     dead_letter = excluded.dead_letter,
@@ -3994,11 +5204,13 @@ begin
     declared_at = excluded.declared_at
   where (
       t.queue, t.priority, t.delay, t.max_attempts, t.backoff, t.backoff_base, t.backoff_cap, t.backoff_list,
-      t.jitter, t.timeout, t.expires_in, t.deadline, t.keep_succeeded, t.keep_failed, t.dead_letter, t.payload_schema, t.aliases
+      t.jitter, t.timeout, t.expires_in, t.deadline, t.concurrency_key, t.keep_succeeded,
+      t.keep_failed, t.dead_letter, t.payload_schema, t.aliases
     ) is distinct from (
       excluded.queue, excluded.priority, excluded.delay, excluded.max_attempts, excluded.backoff,
       excluded.backoff_base, excluded.backoff_cap, excluded.backoff_list, excluded.jitter, excluded.timeout,
-      excluded.expires_in, excluded.deadline, excluded.keep_succeeded, excluded.keep_failed, excluded.dead_letter, excluded.payload_schema, excluded.aliases
+      excluded.expires_in, excluded.deadline, excluded.concurrency_key, excluded.keep_succeeded,
+      excluded.keep_failed, excluded.dead_letter, excluded.payload_schema, excluded.aliases
     );
   get diagnostics changed = row_count;
   if changed > 0 then
@@ -5023,23 +6235,26 @@ begin
     select nextval(i.tableoid::regclass)
     from :SCHEMA.job_id as i, generate_series(1, cardinality(schedule_ids))
   );
-  insert into :SCHEMA.job (id, task, payload, queue, priority, state, run_at, schedule_id, scheduled_for, expires_at, deadline_at)
+  insert into :SCHEMA.job (id, task, payload, queue, priority, state, run_at, schedule_id, scheduled_for, expires_at, deadline_at, concurrency_key, lane)
   select
     job_ids[w.n],
     d.name,
     case when s.command is null then s.payload else '{}' end,
     coalesce(s.queue, d.queue),
     coalesce(s.priority, d.priority),
-    case when due.at > as_of then 'scheduled' else 'ready' end,
+    case when due.at > as_of then 'scheduled' when l.lane is not null then 'blocked' else 'ready' end,
     due.at,
     s.id,
     w.slot_at,
     due.at + d.expires_in,
-    due.at + d.deadline
+    due.at + d.deadline,
+    l.key,
+    case when due.at <= as_of then l.lane end
   from unnest(schedule_ids, slots) with ordinality as w (schedule_id, slot_at, n)
   join :SCHEMA.schedule as s on s.id = w.schedule_id
   cross join lateral :SCHEMA.task_defaults(coalesce(s.task, 'rouse.command'), internal => s.command is not null) as d
   cross join lateral (select greatest(as_of, w.slot_at + s.jitter * random())) as due (at)
+  cross join lateral :SCHEMA.line_of(d.concurrency_key, s.payload, d.name, coalesce(s.queue, d.queue), d.limited) as l
   order by w.n;
   return job_ids;
 end;
@@ -5708,7 +6923,7 @@ $$;
 comment on function :SCHEMA.declare_schedules_v1(text, jsonb) is 'Makes the schedules of a source (an application''s code, a crontab file) exactly those declared, an array of objects with the arguments of schedule() as keys: adds, changes, and removes those that the source declared before and no longer does. Tells for each what changed.';
 --! EndIncluded schedule/declare_schedules_v1.sql
 --! Included control/pause.sql
-create function :SCHEMA.pause(queue text default null, schedule text default null)
+create function :SCHEMA.pause(queue text default null, schedule text default null, task text default null, key text default null)
   returns void
   language plpgsql
   volatile
@@ -5716,11 +6931,19 @@ create function :SCHEMA.pause(queue text default null, schedule text default nul
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if num_nonnulls(pause.queue, pause.schedule) <> 1 then
-    perform :SCHEMA.refuse('pause needs one of queue and schedule', 'For example pause(queue => ''mail'').');
+  if num_nonnulls(pause.queue, pause.schedule, pause.task, pause.key) <> 1 then
+    perform :SCHEMA.refuse('pause needs one of queue, schedule, task and key', 'For example pause(queue => ''mail'').');
   end if;
   if pause.schedule is not null then
     perform :SCHEMA.enable_schedule(pause.schedule, false);
+    return;
+  end if;
+  if pause.task is not null then
+    perform :SCHEMA.pause_limit('task', :SCHEMA.check_name('task', pause.task));
+    return;
+  end if;
+  if pause.key is not null then
+    perform :SCHEMA.pause_limit('key', :SCHEMA.check_name('key', pause.key, 400));
     return;
   end if;
 
@@ -5734,10 +6957,10 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.pause(text, text) is 'From its commit on no worker claims jobs of the queue, or no slot of the schedule runs; what runs goes on. resume() ends it.';
+comment on function :SCHEMA.pause(text, text, text, text) is 'From its commit on no worker claims jobs of the queue, of the task, or of the concurrency key, or no slot of the schedule runs; what runs goes on. resume() ends it.';
 --! EndIncluded control/pause.sql
 --! Included control/resume.sql
-create function :SCHEMA.resume(queue text default null, schedule text default null)
+create function :SCHEMA.resume(queue text default null, schedule text default null, task text default null, key text default null)
   returns void
   language plpgsql
   volatile
@@ -5745,11 +6968,19 @@ create function :SCHEMA.resume(queue text default null, schedule text default nu
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if num_nonnulls(resume.queue, resume.schedule) <> 1 then
-    perform :SCHEMA.refuse('resume needs one of queue and schedule', 'For example resume(queue => ''mail'').');
+  if num_nonnulls(resume.queue, resume.schedule, resume.task, resume.key) <> 1 then
+    perform :SCHEMA.refuse('resume needs one of queue, schedule, task and key', 'For example resume(queue => ''mail'').');
   end if;
   if resume.schedule is not null then
     perform :SCHEMA.enable_schedule(resume.schedule, true);
+    return;
+  end if;
+  if resume.task is not null then
+    perform :SCHEMA.resume_limit('task', :SCHEMA.check_name('task', resume.task));
+    return;
+  end if;
+  if resume.key is not null then
+    perform :SCHEMA.resume_limit('key', :SCHEMA.check_name('key', resume.key, 400));
     return;
   end if;
 
@@ -5765,7 +6996,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.resume(text, text) is 'Ends the pause of a queue, waking workers, or of a schedule: its slots of the meantime were not missed and do not run.';
+comment on function :SCHEMA.resume(text, text, text, text) is 'Ends the pause of a queue, a task or a concurrency key, waking workers, or of a schedule: its slots of the meantime were not missed and do not run.';
 --! EndIncluded control/resume.sql
 --! Included control/cancel.sql
 -- The row of a running job is locked, not written, until this commits: an attempt that ends meanwhile is busy and tried
@@ -5994,11 +7225,11 @@ begin
 
   insert into :SCHEMA.job (
     id, created_at, priority, max_attempts, task, queue, payload, unique_key, coalesce_key,
-    timeout, scheduled_for, tags, headers
+    concurrency_key, timeout, scheduled_for, tags, headers
   )
   values (
     old.id, old.created_at, old.priority, old.max_attempts, old.task, old.queue, old.payload, old.unique_key,
-    old.coalesce_key, old.timeout, old.scheduled_for, old.tags, old.headers
+    old.coalesce_key, old.concurrency_key, old.timeout, old.scheduled_for, old.tags, old.headers
   )
   on conflict do nothing;
   if not found then
@@ -6176,7 +7407,7 @@ comment on column :SCHEMA.job_draft.coalesce_key is 'Key of which the task has o
 --! EndIncluded watch/job_draft.sql
 --! Included watch/targets.sql
 create function :SCHEMA.targets(tasks text[], topic text, headers jsonb)
-  returns table (task text, queue text, priority smallint, delay interval, headers jsonb, expires_in interval, deadline interval)
+  returns table (task text, queue text, priority smallint, delay interval, headers jsonb, expires_in interval, deadline interval, concurrency_key text, limited text[])
   language sql
   stable
   rows 1
@@ -6191,7 +7422,9 @@ begin atomic
       else jsonb_build_object('topic', a.topic) || coalesce(targets.headers, '{}')
     end,
     d.expires_in,
-    d.deadline
+    d.deadline,
+    d.concurrency_key,
+    d.limited
   from (
     select t.name, null::text as topic
     from unnest(tasks) as t (name)
@@ -6277,29 +7510,32 @@ begin
     -- have passed it by while this transaction held it.
     for waiting in
       with merged as (
-        insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, coalesce_key, headers, expires_at, deadline_at)
+        insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, coalesce_key, headers, expires_at, deadline_at, concurrency_key, lane)
         select
           t.task,
           d.payload,
           coalesce(d.queue, t.queue),
           coalesce(d.priority, t.priority),
-          case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' else 'ready' end,
+          case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' when l.lane is not null then 'blocked' else 'ready' end,
           as_of + coalesce(d.delay, t.delay),
           as_of,
           d.coalesce_key,
           t.headers,
           as_of + coalesce(d.delay, t.delay) + t.expires_in,
-          as_of + coalesce(d.delay, t.delay) + t.deadline
+          as_of + coalesce(d.delay, t.delay) + t.deadline,
+          l.key,
+          case when coalesce(d.delay, t.delay) <= interval '0' then l.lane end
         from :SCHEMA.all_drafts(drafts, more) as d
         cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
+        cross join lateral :SCHEMA.line_of(t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l
         on conflict (task, coalesce_key) where coalesce_key is not null and state <> 'running'
         do update
         set
           payload = excluded.payload,
           headers = excluded.headers
-        returning queue, state
+        returning queue, state, lane
       )
-      select queue, count(*) as jobs, bool_or(state = 'ready') as ready
+      select queue, count(*) as jobs, bool_or(state = 'ready' or lane is not null) as ready
       from merged
       group by queue
     loop
@@ -6312,38 +7548,44 @@ begin
   end if;
 
   if key = 'unique_key' then
-    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, unique_key, headers, expires_at, deadline_at)
+    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, unique_key, headers, expires_at, deadline_at, concurrency_key, lane)
     select
       t.task,
       d.payload,
       coalesce(d.queue, t.queue),
       coalesce(d.priority, t.priority),
-      case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' else 'ready' end,
+      case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' when l.lane is not null then 'blocked' else 'ready' end,
       as_of + coalesce(d.delay, t.delay),
       as_of,
       d.unique_key,
       t.headers,
       as_of + coalesce(d.delay, t.delay) + t.expires_in,
-      as_of + coalesce(d.delay, t.delay) + t.deadline
+      as_of + coalesce(d.delay, t.delay) + t.deadline,
+      l.key,
+      case when coalesce(d.delay, t.delay) <= interval '0' then l.lane end
     from :SCHEMA.all_drafts(drafts, more) as d
     cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
+    cross join lateral :SCHEMA.line_of(t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l
     on conflict (task, unique_key) where unique_key is not null
     do nothing;
   else
-    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, headers, expires_at, deadline_at)
+    insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, headers, expires_at, deadline_at, concurrency_key, lane)
     select
       t.task,
       d.payload,
       coalesce(d.queue, t.queue),
       coalesce(d.priority, t.priority),
-      case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' else 'ready' end,
+      case when coalesce(d.delay, t.delay) > interval '0' then 'scheduled' when l.lane is not null then 'blocked' else 'ready' end,
       as_of + coalesce(d.delay, t.delay),
       as_of,
       t.headers,
       as_of + coalesce(d.delay, t.delay) + t.expires_in,
-      as_of + coalesce(d.delay, t.delay) + t.deadline
+      as_of + coalesce(d.delay, t.delay) + t.deadline,
+      l.key,
+      case when coalesce(d.delay, t.delay) <= interval '0' then l.lane end
     from :SCHEMA.all_drafts(drafts, more) as d
-    cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t;
+    cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
+    cross join lateral :SCHEMA.line_of(t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l;
   end if;
   get diagnostics added = row_count;
   return added;
@@ -7965,6 +9207,7 @@ select
   case
     when j.state = 'scheduled' then 'in ' || :SCHEMA.short(j.run_at - statement_timestamp())
     when j.state = 'running' then 'for ' || :SCHEMA.short(statement_timestamp() - j.started_at)
+    when j.state = 'blocked' then 'waits for ' || overlay(j.lane placing ' ' from strpos(j.lane, ':') for 1)
     when j.state = 'ready' then 'waits ' || :SCHEMA.short(statement_timestamp() - j.run_at)
   end as "when",
   :SCHEMA.short(statement_timestamp() - j.created_at) as age,
@@ -7990,6 +9233,7 @@ select
   j.payload,
   null::jsonb as result,
   j.unique_key,
+  j.concurrency_key,
   j.tags,
   j.headers,
   j.created_at,
@@ -8024,6 +9268,7 @@ select
   a.payload,
   a.result,
   a.unique_key,
+  a.concurrency_key,
   a.tags,
   a.headers,
   a.created_at,
@@ -8041,7 +9286,7 @@ comment on column :SCHEMA.jobs.task is 'Task that handles it.';
 comment on column :SCHEMA.jobs.state is 'scheduled, ready, running, blocked, waiting; succeeded, failed, cancelled, expired.';
 comment on column :SCHEMA.jobs.queue is 'Queue it waits in.';
 comment on column :SCHEMA.jobs.priority is 'A higher number runs first.';
-comment on column :SCHEMA.jobs."when" is 'Time until it is due, since it is ready, since it runs, or that its last attempt took.';
+comment on column :SCHEMA.jobs."when" is 'Time until it is due, since it is ready, since it runs, what it is blocked by, or that its last attempt took.';
 comment on column :SCHEMA.jobs.age is 'Time since it was enqueued.';
 comment on column :SCHEMA.jobs.attempt is 'Attempts started of those allowed.';
 comment on column :SCHEMA.jobs.worker is 'Worker that runs or last ran it.';
@@ -8050,6 +9295,7 @@ comment on column :SCHEMA.jobs.last_error is 'Why the last attempt failed.';
 comment on column :SCHEMA.jobs.payload is 'Input of the task.';
 comment on column :SCHEMA.jobs.result is 'What the task returned.';
 comment on column :SCHEMA.jobs.unique_key is 'Key of which a task has one live job at most.';
+comment on column :SCHEMA.jobs.concurrency_key is 'Key of whose jobs only so many run at a time.';
 comment on column :SCHEMA.jobs.tags is 'Labels for people.';
 comment on column :SCHEMA.jobs.headers is 'Context that travels with the job.';
 comment on column :SCHEMA.jobs.created_at is 'When it was enqueued.';
@@ -8143,6 +9389,54 @@ comment on column :SCHEMA.queues.oldest is 'How long the ready job that is due l
 comment on column :SCHEMA.queues.next is 'Time until the next job is due.';
 comment on column :SCHEMA.queues.workers is 'Workers that serve the queue.';
 --! EndIncluded inspect/queues.sql
+--! Included inspect/limits.sql
+create view :SCHEMA.limits as
+select
+  coalesce(l.kind, split_part(u.lane, ':', 1)) as kind,
+  coalesce(l.name, substr(u.lane, strpos(u.lane, ':') + 1)) as name,
+  case when l.paused_at is not null then 'paused ' || :SCHEMA.short(clock_timestamp() - l.paused_at) else 'open' end as status,
+  l.concurrency,
+  l.rate || ' in ' || :SCHEMA.short(l.period) as rate,
+  case when l.rate is not null then l.burst end as burst,
+  coalesce(u.held, 0) as held,
+  coalesce(u.blocked, 0) as blocked,
+  :SCHEMA.short(clock_timestamp() - u.oldest) as oldest,
+  'in ' || :SCHEMA.short(m.next_at - clock_timestamp()) as next
+from :SCHEMA.job_limit as l
+full join (
+  select
+    coalesce(h.lane, b.lane) as lane,
+    h.held,
+    b.blocked,
+    b.oldest
+  from (
+    select lane, count(*) as held
+    from :SCHEMA.holder
+    group by lane
+  ) as h
+  full join (
+    select lane, count(*) as blocked, min(run_at) as oldest
+    from :SCHEMA.job
+    where state = 'blocked'
+      and lane is not null
+    group by lane
+  ) as b on b.lane = h.lane
+) as u on u.lane = l.lane
+left join :SCHEMA.meter as m on m.lane = coalesce(l.lane, u.lane)
+order by 1, 2;
+
+comment on view :SCHEMA.limits is 'Limits that were set, and keys, tasks and queues whose jobs hold a slot or stand in line.';
+comment on column :SCHEMA.limits.kind is 'task, queue or key: of all its jobs together; task_keys, queue_keys: of each key of its jobs.';
+comment on column :SCHEMA.limits.name is 'Name of the task, the queue or the key.';
+comment on column :SCHEMA.limits.status is 'open, or paused and since when.';
+comment on column :SCHEMA.limits.concurrency is 'Jobs that run at a time; null: as its task or queue says of each key, or any number.';
+comment on column :SCHEMA.limits.rate is 'Jobs that start in a time.';
+comment on column :SCHEMA.limits.burst is 'Most that start at once after a pause.';
+comment on column :SCHEMA.limits.held is 'Slots that are taken.';
+comment on column :SCHEMA.limits.blocked is 'Jobs that stand in line here.';
+comment on column :SCHEMA.limits.oldest is 'How long the first of them has been due.';
+comment on column :SCHEMA.limits.next is 'Time until the rate lets the next one start.';
+--! EndIncluded inspect/limits.sql
 --! Included inspect/workers.sql
 create view :SCHEMA.workers as
 select
@@ -8520,6 +9814,67 @@ end;
 
 comment on function :SCHEMA.doctor_jobs(timestamptz) is 'Part of doctor(): due jobs that no running worker will take.';
 --! EndIncluded inspect/doctor_jobs.sql
+--! Included inspect/doctor_limits.sql
+create function :SCHEMA.doctor_limits(as_of timestamptz)
+  returns setof :SCHEMA.finding
+  language sql
+  stable
+  rows 5
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  with
+    lines as (
+      select j.lane, count(*) as jobs, min(j.run_at) as since
+      from :SCHEMA.job as j
+      where j.state = 'blocked'
+      group by j.lane
+      having min(j.run_at) < as_of - interval '1 minute'
+      order by min(j.run_at)
+      limit 1000
+    ),
+    held as (
+      select
+        u.lane,
+        count(*) filter (where j.state = 'running') as running,
+        (array_agg(j.id order by j.run_at) filter (where j.state <> 'running'))[1] as idle,
+        (array_agg(j.task order by j.run_at) filter (where j.state <> 'running'))[1] as idle_task
+      from lines as u
+      join :SCHEMA.holder as h on h.lane = u.lane
+      join :SCHEMA.job as j on j.id = h.job_id
+      group by u.lane
+    )
+  select
+    'warning',
+    case
+      when u.lane is null then 'blocked jobs'
+      else format('%s "%s"', split_part(u.lane, ':', 1), :SCHEMA.shorten(substr(u.lane, strpos(u.lane, ':') + 1)))
+    end,
+    format('%s jobs stand in line, the first since %s, and ', u.jobs, :SCHEMA.short(as_of - u.since))
+      || case
+        when u.lane is null then 'no limit is about them'
+        when l.paused_at is not null then 'it is paused since ' || :SCHEMA.short(as_of - l.paused_at)
+        when h.idle is not null then format('its slot is held by job %s of "%s", which does not run', h.idle, h.idle_task)
+        else 'none of its jobs runs'
+      end,
+    'They wait, and those that come after them.',
+    case
+      when u.lane is null then 'They were inserted as blocked: set their run_at again, which files them anew, or purge() them.'
+      when l.paused_at is not null then 'resume() it, or cancel() the jobs.'
+      when h.idle is not null then 'Start a worker for that job, cancel() it, or give the limit more concurrency.'
+      else 'Look whether workers run: their beats repair a line that was forgotten within seconds.'
+    end
+  from lines as u
+  left join held as h on h.lane = u.lane
+  left join :SCHEMA.job_limit as l on l.lane = u.lane
+  left join :SCHEMA.meter as m on m.lane = u.lane
+  where l.paused_at is not null
+     or coalesce(h.running, 0) = 0 and m.next_at is null
+  order by u.since
+  limit 20;
+end;
+
+comment on function :SCHEMA.doctor_limits(timestamptz) is 'Part of doctor(): keys, tasks and queues at which jobs stand in line and nothing moves.';
+--! EndIncluded inspect/doctor_limits.sql
 --! Included inspect/doctor_schedules.sql
 create function :SCHEMA.doctor_schedules(as_of timestamptz)
   returns setof :SCHEMA.finding
@@ -8937,7 +10292,7 @@ begin atomic
   where c.oid = (select r.oid from pg_class as r where r.relnamespace = :SCHEMA.installation() and r.relname = 'job')
     and a.attname in (
       'task', 'payload', 'queue', 'priority', 'run_at', 'max_attempts', 'unique_key', 'coalesce_key',
-      'concurrency_key', 'expires_at', 'timeout', 'tags', 'headers'
+      'concurrency_key', 'expires_at', 'deadline_at', 'timeout', 'tags', 'headers'
     )
     and level in ('enqueue', 'work')
   group by c.oid

@@ -18,6 +18,8 @@ export interface JobOptions {
   readonly maxAttempts?: number;
   /** While a job of the task with this key is live, it is returned instead of a new one. */
   readonly uniqueKey?: string;
+  /** Of the jobs with this key, of whatever task, one runs at a time, or as many as the key's limit says. */
+  readonly concurrencyKey?: string;
   /** Time an attempt may take. */
   readonly timeout?: Duration;
   /** From then on it does not start, and ends `expired`. Not together with `expiresIn`. */
@@ -61,6 +63,7 @@ const OPTIONS = [
   "delay",
   "maxAttempts",
   "uniqueKey",
+  "concurrencyKey",
   "timeout",
   "expiresAt",
   "expiresIn",
@@ -94,6 +97,7 @@ export function jobJson(task: string, payload: unknown, options: EnqueueOptions)
     delay: interval(options.delay, "delay"),
     max_attempts: maxAttempts,
     unique_key: uniqueKey,
+    concurrency_key: options.concurrencyKey,
     timeout: interval(options.timeout, "timeout"),
     expires_at: instant(options.expiresAt, "expiresAt"),
     expires_in: interval(options.expiresIn, "expiresIn"),

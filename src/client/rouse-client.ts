@@ -5,6 +5,7 @@ import { commandTask } from "../schedules/command-task.ts";
 import { checkSchedules, declareSchedules } from "../schedules/declare.ts";
 import type { Schedule } from "../schedules/define-schedule.ts";
 import type { AnyTask } from "../tasks/define-task.ts";
+import type { KeyLimit } from "../tasks/limit.ts";
 import { checkOptions } from "../tasks/options.ts";
 import { checkInput } from "../tasks/payload.ts";
 import { TaskRegistry } from "../tasks/registry.ts";
@@ -21,6 +22,7 @@ import { type Address, addressesOf } from "./addresses.ts";
 import { type ControlOptions, control, type JobIds, type RescheduleOptions, reschedule } from "./control.ts";
 import { type Enqueued, type EnqueueOptions, enqueueJobs, type JobHandle, jobJson } from "./enqueue.ts";
 import { quoteIdentifier } from "./identifier.ts";
+import { dropLimit, type LimitTarget, setLimit } from "./limits.ts";
 import { Around, type NewJob } from "./middleware.ts";
 import { primaryClient } from "./primary.ts";
 import { type ResultOptions, Results } from "./results.ts";
@@ -142,6 +144,14 @@ export class RouseClient implements Rouse {
 
   reschedule(ids: JobIds, options: RescheduleOptions): Promise<number> {
     return reschedule(options.client ?? this.#pool, this.#schema, ids, options);
+  }
+
+  setLimit(target: LimitTarget, limit: KeyLimit, { client }: ControlOptions = {}): Promise<void> {
+    return setLimit(client ?? this.#pool, this.#schema, target, limit);
+  }
+
+  dropLimit(target: LimitTarget, { client }: ControlOptions = {}): Promise<boolean> {
+    return dropLimit(client ?? this.#pool, this.#schema, target);
   }
 
   purge(ids: JobIds, { client }: ControlOptions = {}): Promise<number> {

@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { Logger } from "../log.ts";
 import type { Schedule } from "../schedules/define-schedule.ts";
 import type { AnyTask, InputOf, ResultOf } from "../tasks/define-task.ts";
+import type { KeyLimit } from "../tasks/limit.ts";
 import type { Listening, ListenOptions } from "../topics/broadcasts.ts";
 import type { PublishOptions } from "../topics/publish.ts";
 import type { MessageHandler } from "../topics/subscribers.ts";
@@ -9,6 +10,7 @@ import type { Watch } from "../watches/define-watch.ts";
 import type { Worker, WorkerOptions } from "../worker/worker.ts";
 import type { ControlOptions, JobIds, RescheduleOptions } from "./control.ts";
 import type { EnqueueOptions, JobHandle } from "./enqueue.ts";
+import type { LimitTarget } from "./limits.ts";
 import type { Middleware } from "./middleware.ts";
 import type { ResultOptions } from "./results.ts";
 import { RouseClient } from "./rouse-client.ts";
@@ -122,6 +124,13 @@ export interface Rouse extends AsyncDisposable {
    * @returns How many there were.
    */
   purge(ids: JobIds, options?: ControlOptions): Promise<number>;
+  /**
+   * Limits the jobs of a queue, a task or a concurrency key, on all workers together; replaces the limit that there was.
+   * What a task's own `limit` and `keyLimit` say is set again when a worker starts.
+   */
+  setLimit(target: LimitTarget, limit: KeyLimit, options?: ControlOptions): Promise<void>;
+  /** Lifts a limit; gives whether there was one. */
+  dropLimit(target: LimitTarget, options?: ControlOptions): Promise<boolean>;
   /**
    * Publishes a message: a job for each task subscribed to the topic, and a broadcast to every process that listens.
    * Both only after the commit.

@@ -2,6 +2,7 @@ import { ConfigError } from "../errors.ts";
 import type { JobContext } from "../worker/context.ts";
 import { type Batch, type BatchOptions, type BatchRun, checkBatch, runAlone } from "./batch.ts";
 import { type Duration, toInterval, toMilliseconds } from "./duration.ts";
+import { type KeyLimit, type Limit, limitColumns } from "./limit.ts";
 import { checkOptions } from "./options.ts";
 import { type RetryPolicy, retryColumns } from "./retry.ts";
 import type { PayloadSchema } from "./standard-schema.ts";
@@ -28,6 +29,15 @@ export interface TaskOptions<Input, Output, Result> {
   readonly expiresIn?: Duration;
   /** Time from its due time in which all attempts of a job must have ended; default no limit. */
   readonly deadline?: Duration;
+  /** How many of its jobs run at a time, and start in a time, on all workers together; default any number. */
+  readonly limit?: Limit;
+  /**
+   * Key of its jobs unless enqueued with another: a constant, or after `$.` the path of a field of the payload as it is stored,
+   * such as `"$.customer.id"`. Of the jobs with a key, of whatever task, one runs at a time, or as many as `keyLimit` says.
+   */
+  readonly concurrencyKey?: string;
+  /** Limit of the jobs of each key; default `{ concurrency: 1 }`. */
+  readonly keyLimit?: KeyLimit;
   /** How long finished jobs are kept; default succeeded 1 day, others 30 days; 0 keeps nothing. */
   readonly keep?: { readonly succeeded?: Duration; readonly failed?: Duration };
   /** Task, or the name of one, that gets a job with a `DeadLetter` as payload for each job that ends failed; default none. */
@@ -74,6 +84,9 @@ const OPTIONS = [
   "timeout",
   "expiresIn",
   "deadline",
+  "limit",
+  "concurrencyKey",
+  "keyLimit",
   "keep",
   "deadLetter",
   "aliases",
@@ -144,6 +157,15 @@ export function defineTask<const Name extends string, Input, Output, Result>(
   const [timeout, expiresIn, deadline] = [span("timeout"), span("expiresIn"), span("deadline")];
   const deadLetter = typeof options.deadLetter === "object" ? options.deadLetter.name : options.deadLetter;
   if (deadLetter === name) throw new ConfigError(`task "${name}": deadLetter is the task itself: name another one`);
+  const { concurrencyKey } = options;
+  if (
+    concurrencyKey !== undefined &&
+    (typeof concurrencyKey !== "string" || !/^(?!\$\.$).{1,400}$/su.test(concurrencyKey))
+  ) {
+    throw new ConfigError(
+      `task "${name}": concurrencyKey ${quote(concurrencyKey)} is not a key of 1 to 400 characters, or "$." and the path of a field`,
+    );
+  }
   for (const label of [options.queue, deadLetter, ...(options.aliases ?? []), ...(options.topics ?? [])]) {
     if (label !== undefined && (typeof label !== "string" || label.length < 1 || label.length > 200)) {
       throw new ConfigError(`task "${name}": ${quote(label)} is not a name of 1 to 200 characters`);
@@ -168,6 +190,9 @@ export function defineTask<const Name extends string, Input, Output, Result>(
       timeout: interval(timeout, "timeout"),
       expires_in: interval(expiresIn, "expiresIn"),
       deadline: interval(deadline, "deadline"),
+      concurrency_key: concurrencyKey,
+      limit: limitColumns(`the limit of task "${name}"`, options.limit, false),
+      key_limit: limitColumns(`the keyLimit of task "${name}"`, options.keyLimit, true),
       keep_succeeded: interval(options.keep?.succeeded, "keep.succeeded"),
       keep_failed: interval(options.keep?.failed, "keep.failed"),
       dead_letter: deadLetter,

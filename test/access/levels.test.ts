@@ -15,7 +15,7 @@ const rightsQuery = await readFile(new URL("rights.sql", import.meta.url), "utf8
 const ENQUEUE = ["enqueue", "enqueue_many", "publish"];
 const INSERTABLE = [
   ...["task", "payload", "queue", "priority", "run_at", "max_attempts", "unique_key", "coalesce_key"],
-  ...["concurrency_key", "expires_at", "timeout", "tags", "headers"],
+  ...["concurrency_key", "expires_at", "deadline_at", "timeout", "tags", "headers"],
 ];
 const MAY_EXECUTE: Readonly<Record<Level, (routine: Routine) => boolean>> = {
   enqueue: ({ name }) => ENQUEUE.includes(name),

@@ -1,0 +1,284 @@
+import assert from "node:assert/strict";
+import test, { beforeEach } from "node:test";
+import { testDatabase } from "../support/database.ts";
+import { claim, claimOne, declare, enqueue, refused, register, rows, value } from "../support/engine.ts";
+import { until } from "../support/until.ts";
+import { clearLimits, complete, ids, states } from "./support.ts";
+
+const db = testDatabase();
+let worker: number;
+
+beforeEach(async () => {
+  await clearLimits(db);
+  worker = await register(db.pool);
+});
+
+const setLimit = (options: string) => db.query(`select rouse.set_limit(${options})`);
+const claimed = async (options = {}) => (await claim(db.pool, worker, { most: 50, ...options })).length;
+
+test("B16: a task's and a queue's limit hold for all workers, and take in what is ready already", async () => {
+  for (let n = 0; n < 10; n++) await enqueue(db.pool, n % 2 === 0 ? "t" : "u", { queue: "q" });
+  await setLimit("queue => 'q', concurrency => 3");
+  await setLimit("task => 't', concurrency => 1");
+  const jobs = await claim(db.pool, worker, { most: 50 });
+  assert.deepEqual(jobs.map(({ task }) => task).sort(), ["t", "u", "u"]);
+  await enqueue(db.pool, "t");
+  assert.equal(await claimed(), 0);
+  await complete(db.pool, jobs.find(({ task }) => task === "t")!);
+  const next = await claimOne(db.pool, worker);
+  assert.equal(next.task, "t");
+  await complete(db.pool, next);
+  await db.query("select rouse.drop_limit(queue => 'q'), rouse.drop_limit(task => 't')");
+  assert.equal(await claimed(), 7);
+});
+
+test("B16: slots of key, task and queue are taken together, and a busy key's jobs keep nobody else of the task waiting", async () => {
+  await setLimit("task => 't', concurrency => 2");
+  for (let n = 0; n < 30; n++) await enqueue(db.pool, "t", { concurrency_key: "busy" });
+  const other = await enqueue(db.pool, "t", { concurrency_key: "other" });
+  const third = await enqueue(db.pool, "t", { concurrency_key: "third" });
+  const jobs = await claim(db.pool, worker, { most: 50 });
+  assert.equal(jobs.length, 2);
+  assert.ok(ids(jobs).includes(other));
+  // The key's slot is free again and so is one of the task: the order is that of the jobs.
+  await complete(db.pool, jobs.find(({ id }) => id !== other)!);
+  const fourth = await claimOne(db.pool, worker);
+  await complete(db.pool, jobs.find(({ id }) => id === other)!);
+  const fifth = await claimOne(db.pool, worker);
+  assert.ok(ids([fourth, fifth]).includes(third));
+  // Down to the last one, in the order of the key.
+  const order: string[] = [];
+  for (let job = [fourth, fifth]; job.length > 0; job = await claim(db.pool, worker, { most: 50 })) {
+    for (const one of job) {
+      if ((await value(db.pool, "select concurrency_key from rouse.job where id = $1", [one.id])) === "busy")
+        order.push(one.id);
+      await complete(db.pool, one);
+    }
+  }
+  assert.equal(await states(db), "");
+  assert.deepEqual(
+    order,
+    order.toSorted((a, b) => Number(a) - Number(b)),
+  );
+});
+
+test("B16: jobs of a transaction that was open when the limit came are found by the sweep", async () => {
+  const open = await db.connect();
+  await open.query("begin");
+  for (let n = 0; n < 3; n++) await enqueue(open, "t");
+  await setLimit("task => 't', concurrency => 1");
+  await db.query("select rouse.sweep()");
+  await open.query("commit");
+  await db.query("select rouse.sweep()");
+  assert.equal(await states(db), "blocked blocked blocked");
+  assert.equal(await claimed(), 1);
+  // Transactions of other databases are open too.
+  await until(
+    async () => {
+      await db.query("select rouse.sweep()");
+      return value<boolean>(db.pool, "select settled from rouse.job_limit");
+    },
+    { message: "the limit is settled" },
+  );
+});
+
+test("B20: a task or a key is paused at once, and resumed, from psql", async () => {
+  await enqueue(db.pool, "t");
+  await enqueue(db.pool, "u", { concurrency_key: "k" });
+  await db.query("select rouse.admit(), rouse.pause(task => 't'), rouse.pause(key => 'k')");
+  await enqueue(db.pool, "t");
+  await enqueue(db.pool, "u", { concurrency_key: "k" });
+  const free = await enqueue(db.pool, "u");
+  assert.deepEqual(ids(await claim(db.pool, worker, { most: 9 })), [free]);
+  await db.query("select rouse.beat_v1($1)", [worker]);
+  assert.equal(await claimed(), 0);
+  await db.query("select rouse.resume(task => 't')");
+  assert.equal(await claimed(), 2);
+  await db.query("select rouse.resume(key => 'k')");
+  assert.equal(await claimed(), 1);
+  assert.deepEqual(await rows(db.pool, "select from rouse.job_limit"), []);
+});
+
+test("a limit of the code is set when it is declared, changed and gone with it; one from SQL stays", async () => {
+  const limits = () =>
+    rows(
+      db.pool,
+      "select kind, name, concurrency, rate, period::text, burst, holds from rouse.job_limit order by 1, 2",
+    );
+  await setLimit("task => 'own', concurrency => 3");
+  const stated = {
+    name: "t",
+    limit: { concurrency: 2 },
+    key_limit: { rate: 10, period: "1 minute", burst: 4, holds: true },
+  };
+  await declare(db.pool, stated, { name: "own" });
+  const own = { kind: "task", name: "own", concurrency: 3, rate: null, period: null, burst: 1, holds: false };
+  const task = { kind: "task", name: "t", concurrency: 2, rate: null, period: null, burst: 1, holds: false };
+  const keys = { kind: "task_keys", name: "t", concurrency: null, rate: 10, period: "00:01:00", burst: 4, holds: true };
+  assert.deepEqual(await limits(), [own, task, keys]);
+  await declare(db.pool, { name: "t", limit: { concurrency: 5 } }, { name: "own" });
+  assert.deepEqual(await limits(), [own, { ...task, concurrency: 5 }]);
+  await declare(db.pool, { name: "t" }, { name: "own" });
+  assert.deepEqual(await limits(), [own]);
+});
+
+test("B17: a rate lets burst at once and then one a step, never more, and all of it under backlog", async () => {
+  await setLimit("task => 't', rate => 10, period => '1 second', burst => 3");
+  for (let n = 0; n < 60; n++) await enqueue(db.pool, "t");
+  const start = Date.now() + 60_000;
+  const starts: number[] = [];
+  for (let ms = 0; ms <= 2000; ms += 20) {
+    const jobs = await claim(db.pool, worker, { most: 50, asOf: new Date(start + ms).toISOString() });
+    for (const _ of jobs) starts.push(ms);
+  }
+  assert.deepEqual(starts.slice(0, 5), [0, 0, 0, 100, 200]);
+  assert.equal(starts.length, 3 + 20);
+});
+
+test("B17: jobs that were let in and found no worker do not start together with those that come after", async () => {
+  await setLimit("task => 't', rate => 10, period => '1 second', burst => 3");
+  for (let n = 0; n < 20; n++) await enqueue(db.pool, "t");
+  const start = Date.now() + 60_000;
+  const at = (ms: number) => new Date(start + ms).toISOString();
+  // Workers that serve other tasks admit them, and nobody claims them for a second.
+  for (let ms = 0; ms <= 1000; ms += 50) assert.equal(await claimed({ asOf: at(ms), tasks: ["other"] }), 0);
+  assert.equal(await claimed({ asOf: at(1000) }), 3);
+  assert.equal(await claimed({ asOf: at(1000) }), 0);
+  assert.equal(await claimed({ asOf: at(1099) }), 0);
+  assert.equal(await claimed({ asOf: at(1100) }), 1);
+});
+
+test("B17: heads are let in by priority, and slot and token are taken together", async () => {
+  await setLimit("task => 't', concurrency => 1, rate => 10, period => '1 second'");
+  await enqueue(db.pool, "t");
+  await enqueue(db.pool, "t");
+  const urgent = await enqueue(db.pool, "t", { priority: 9 });
+  const start = Date.now() + 60_000;
+  const at = (ms: number) => new Date(start + ms).toISOString();
+  const first = await claimOne(db.pool, worker, { asOf: at(0) });
+  assert.equal(first.id, urgent);
+  assert.equal(await claimed({ asOf: at(500) }), 0, "the slot is taken");
+  await complete(db.pool, first);
+  const second = await claimOne(db.pool, worker, { asOf: at(500) });
+  await complete(db.pool, second);
+  assert.equal(await claimed({ asOf: at(599) }), 0, "the token of the time in between was not spent twice");
+  assert.equal(await claimed({ asOf: at(600) }), 1);
+});
+
+test("B17: a rate of each key and one of the queue are both kept; a changed rate counts from then on", async () => {
+  await setLimit("task => 't', each_key => true, rate => 1, period => '1 second'");
+  await setLimit("queue => 'default', rate => 4, period => '1 second', burst => 2");
+  for (const key of ["a", "b", "c"]) for (let n = 0; n < 5; n++) await enqueue(db.pool, "t", { concurrency_key: key });
+  const start = Date.now() + 60_000;
+  const keys = async (ms: number) => {
+    const jobs = await claim(db.pool, worker, { most: 50, asOf: new Date(start + ms).toISOString() });
+    const found = await rows(db.pool, "select concurrency_key as key from rouse.job where id = any ($1) order by 1", [
+      ids(jobs),
+    ]);
+    return found.map(({ key }) => key).join("");
+  };
+  const first = await keys(0);
+  assert.equal(first.length, 2);
+  assert.equal(
+    (await keys(250)) + first,
+    [...`${first}abc`].filter((k, n, all) => all.indexOf(k) === n && !first.includes(k)).join("") + first,
+  );
+  assert.equal(await keys(999), "");
+  assert.equal((await keys(1000)).length, 2);
+  await setLimit("task => 't', each_key => true, rate => 100, period => '1 second'");
+  await setLimit("queue => 'default', rate => 100, period => '1 second', burst => 2");
+  assert.equal((await keys(2000)).length, 2);
+  assert.equal((await keys(2010)).length, 1);
+});
+
+test("a look for jobs names the time of the next token", async () => {
+  await setLimit("task => 't', rate => 1, period => '1 minute'");
+  await enqueue(db.pool, "t");
+  await enqueue(db.pool, "t");
+  await db.query("select rouse.exchange_v1($1, null, null, 5)", [worker]);
+  const seconds = await value<number>(
+    db.pool,
+    "select extract(epoch from due - clock_timestamp())::float from rouse.next_look(null, null, clock_timestamp())",
+  );
+  assert.ok(seconds > 50 && seconds <= 60, `${seconds} s`);
+});
+
+test("an open transaction that locked a lane keeps only that lane waiting", async () => {
+  await enqueue(db.pool, "t", { concurrency_key: "a" });
+  const open = await db.connect();
+  const holder = await register(open);
+  await open.query("begin");
+  await open.query("select rouse.claim_v1($1)", [holder]);
+  await enqueue(db.pool, "t", { concurrency_key: "a" });
+  await enqueue(db.pool, "t", { concurrency_key: "b" });
+  assert.equal((await claimOne(db.pool, worker)).task, "t");
+  const [, look] = await rows(
+    db.pool,
+    "select outcome from rouse.exchange_v1($1, null, null, 5), generate_series(1, 2)",
+    [worker],
+  );
+  assert.equal(look?.outcome, "look_again");
+  await open.query("rollback");
+  assert.equal(await claimed(), 1);
+});
+
+test("under REPEATABLE READ nothing is admitted, since nothing new would be seen", async () => {
+  await enqueue(db.pool, "t", { concurrency_key: "a" });
+  const strict = await db.connect();
+  await strict.query("begin isolation level repeatable read");
+  assert.deepEqual(await claim(strict, worker), []);
+  await strict.query("commit");
+  assert.equal(await claimed(), 1);
+});
+
+test("no enqueue, no finish and no limit waits for an open transaction of the same key", async () => {
+  const open = await db.connect();
+  await open.query("begin");
+  await enqueue(open, "t", { concurrency_key: "a" });
+  await enqueue(db.pool, "t", { concurrency_key: "a" });
+  const job = await claimOne(db.pool, worker);
+  await setLimit("key => 'a', concurrency => 2");
+  await complete(db.pool, job);
+  await open.query("commit");
+  assert.equal(await claimed(), 1);
+});
+
+test("bad limits and keys are refused by name", async () => {
+  const cases: [sql: string, message: RegExp][] = [
+    ["set_limit(task => 't', concurrency => 0)", /^concurrency 0 is not a positive number$/],
+    ["set_limit(task => 't', concurrency => -1)", /^concurrency -1 is not/],
+    ["set_limit(task => 't', rate => 0, period => '1 s')", /^rate 0 is out of range$/],
+    ["set_limit(task => 't', rate => 5, period => '-1 s')", /^period -00:00:01 is not a positive, finite time$/],
+    ["set_limit(task => 't', rate => 5, period => '0')", /^period 00:00:00 is not/],
+    ["set_limit(task => 't', rate => 5, period => '1 s', burst => 0)", /^burst 0 is out of range$/],
+    ["set_limit(task => 't', concurrency => 5, burst => 2)", /^period and burst need a rate$/],
+    ["set_limit(task => 't')", /^a limit needs concurrency or rate$/],
+    ["set_limit(concurrency => 1)", /^a limit is of one of queue, task and key$/],
+    ["set_limit(task => 't', queue => 'q', concurrency => 1)", /^a limit is of one of/],
+    ["set_limit(key => 'k', each_key => true, concurrency => 1)", /^each_key goes with a task or a queue$/],
+    ["set_limit(key => '', concurrency => 1)", /^key '' has 0 characters$/],
+    ["drop_limit(key => repeat('x', 401))", /^key 'x+… \(401 characters\)' has 401 characters$/],
+    ["pause(key => 'k', task => 't')", /^pause needs one of queue, schedule, task and key$/],
+    ["pause(key => '')", /^key '' has 0 characters$/],
+    [
+      "enqueue('t', concurrency_key => repeat('x', 1000000))",
+      /^concurrency_key 'x+… \(1000000 characters\)' has 1000000 characters$/,
+    ],
+    ["enqueue('t', concurrency_key => '')", /^concurrency_key '' has 0 characters$/],
+    [`enqueue_many('[{"task": "t", "concurrency_key": ""}]')`, /^concurrency_key '' has 0 characters$/],
+    [`declare_tasks_v1('[{"name": "t", "limit": {"concurrency": 0}}]')`, /^concurrency 0 is not/],
+    [`declare_tasks_v1('[{"name": "t", "key_limit": {"rate": 5, "period": "-1 s"}}]')`, /^period -00:00:01 is not/],
+  ];
+  for (const [sql, message] of cases) {
+    const error = await refused(db.query(`select rouse.${sql}`));
+    assert.match(error.message, message, sql);
+    assert.equal(error.code, "22023", sql);
+  }
+  await declare(db.pool, { name: "t", concurrency_key: "$.k" });
+  const long = { payload: { k: "x".repeat(500) } };
+  assert.match((await refused(enqueue(db.pool, "t", long))).message, /^concurrency_key 'x+… \(500 characters\)'/);
+  for (const bad of ["concurrency = 0", "rate = -1", "kind = 'x'"]) {
+    await setLimit("task => 'u', concurrency => 1");
+    assert.equal((await refused(db.query(`update rouse.job_limit set ${bad} where name = 'u'`))).code, "23514");
+  }
+});
