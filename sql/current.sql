@@ -2,6 +2,7 @@
 
 --!include tables/setting.sql
 --!include tables/task.sql
+--!include tables/unique_window.sql
 --!include tables/queue.sql
 --!include tables/job_limit.sql
 --!include tables/job.sql
@@ -61,7 +62,10 @@
 --!include enqueue/nearest_name.sql
 --!include enqueue/notice_unknown_task.sql
 --!include enqueue/task_defaults.sql
+--!include enqueue/check_unique.sql
+--!include enqueue/add_unique.sql
 --!include enqueue/enqueue.sql
+--!include enqueue/enqueue_entry.sql
 --!include enqueue/check_objects.sql
 --!include enqueue/check_enqueue_many.sql
 --!include enqueue/enqueue_many.sql

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:0e3a82f4b8e54be7ee0ac8c2d04104f958bfebee
+--! Hash: sha1:21ef0d6c4dd9ed3f1ae325c25c2cc5b76d9b84f5
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -106,6 +106,24 @@ comment on column :SCHEMA.task.payload_schema is 'JSON Schema of the payload as 
 comment on column :SCHEMA.task.aliases is 'Former names: jobs enqueued under them belong to this task.';
 comment on column :SCHEMA.task.declared_at is 'When a worker last declared this task.';
 --! EndIncluded tables/task.sql
+--! Included tables/unique_window.sql
+-- Rows of their own: a window outlives the job that opened it, and may end before it.
+create table :SCHEMA.unique_window (
+  scope text not null,
+  key text not null,
+  job_id bigint not null,
+  ends_at timestamptz not null,
+  constraint unique_window_pkey primary key (scope, key)
+);
+
+create index unique_window_ends on :SCHEMA.unique_window (ends_at);
+
+comment on table :SCHEMA.unique_window is 'Keys under which a job was enqueued with unique_period: until the window ends there is no second one.';
+comment on column :SCHEMA.unique_window.scope is 'global, or task or queue, a colon and its name.';
+comment on column :SCHEMA.unique_window.key is 'Unique key.';
+comment on column :SCHEMA.unique_window.job_id is 'Job that was enqueued.';
+comment on column :SCHEMA.unique_window.ends_at is 'From then on the key is free.';
+--! EndIncluded tables/unique_window.sql
 --! Included tables/queue.sql
 create table :SCHEMA.queue (
   name text not null,
@@ -184,6 +202,7 @@ create table :SCHEMA.job (
   payload jsonb not null default '{}',
   lease uuid,
   unique_key text,
+  unique_scope text,
   coalesce_key text,
   concurrency_key text,
   lane text,
@@ -240,7 +259,10 @@ create index job_blocked on :SCHEMA.job (lane, priority desc, run_at, id)
   where state = 'blocked';
 
 create unique index job_unique_key on :SCHEMA.job (task, unique_key)
-  where unique_key is not null;
+  where unique_key is not null and unique_scope is null;
+
+create unique index job_unique_scope on :SCHEMA.job (unique_scope, unique_key)
+  where unique_scope is not null;
 
 -- A job that runs has left the index: a change that comes meanwhile makes a new one. When the running one then
 -- would have to wait again, for a retry or because its worker stops, it gives way to the newer (see give_back).
@@ -254,6 +276,7 @@ create index job_schedule on :SCHEMA.job (schedule_id)
 alter table :SCHEMA.job
   alter column payload set statistics 0,
   alter column unique_key set statistics 0,
+  alter column unique_scope set statistics 0,
   alter column coalesce_key set statistics 0,
   alter column concurrency_key set statistics 0,
   alter column lane set statistics 0,
@@ -275,7 +298,8 @@ comment on column :SCHEMA.job.queue is 'Queue it waits in.';
 comment on column :SCHEMA.job.state is 'scheduled (run_at ahead), ready, running, blocked (waits for its key, or for a limit of its task or queue) or waiting (for jobs it depends on).';
 comment on column :SCHEMA.job.payload is 'Input of the task.';
 comment on column :SCHEMA.job.lease is 'Random token of the running attempt: whoever shows another one is refused.';
-comment on column :SCHEMA.job.unique_key is 'At most one live job of a task has a given key.';
+comment on column :SCHEMA.job.unique_key is 'At most one live job of a task, or of unique_scope, has a given key.';
+comment on column :SCHEMA.job.unique_scope is 'Within what the unique key is unique: global, or queue: and its name; null: its task.';
 comment on column :SCHEMA.job.coalesce_key is 'At most one job of a task that waits has a given key: a later one gives it its payload instead of being added.';
 comment on column :SCHEMA.job.concurrency_key is 'Of the jobs with a given key one runs at a time, or as many as the key''s limit says.';
 comment on column :SCHEMA.job.lane is 'The key, task or queue for which it stands in line, or through which it came; null: it is under no limit.';
@@ -366,6 +390,7 @@ create table :SCHEMA.archive (
   payload jsonb not null,
   result jsonb,
   unique_key text,
+  unique_scope text,
   coalesce_key text,
   concurrency_key text,
   timeout interval,
@@ -388,6 +413,7 @@ alter table :SCHEMA.archive
   alter column payload set statistics 0,
   alter column result set statistics 0,
   alter column unique_key set statistics 0,
+  alter column unique_scope set statistics 0,
   alter column coalesce_key set statistics 0,
   alter column concurrency_key set statistics 0,
   alter column tags set statistics 0,
@@ -397,6 +423,7 @@ alter table :SCHEMA.archive_default
   alter column payload set statistics 0,
   alter column result set statistics 0,
   alter column unique_key set statistics 0,
+  alter column unique_scope set statistics 0,
   alter column coalesce_key set statistics 0,
   alter column concurrency_key set statistics 0,
   alter column tags set statistics 0,
@@ -420,6 +447,7 @@ comment on column :SCHEMA.archive.state is 'succeeded, failed, cancelled or expi
 comment on column :SCHEMA.archive.payload is 'Input of the task.';
 comment on column :SCHEMA.archive.result is 'What the task returned.';
 comment on column :SCHEMA.archive.unique_key is 'Key it held while live.';
+comment on column :SCHEMA.archive.unique_scope is 'Within what that key was unique; null: its task.';
 comment on column :SCHEMA.archive.coalesce_key is 'Key under which it waited.';
 comment on column :SCHEMA.archive.concurrency_key is 'Key of which it had a slot while it ran.';
 comment on column :SCHEMA.archive.timeout is 'Time an attempt might take; null: as the task says.';
@@ -1820,6 +1848,185 @@ $$;
 
 comment on function :SCHEMA.task_defaults(text, boolean, boolean) is 'Defaults of a task, found by its name or a former one; for an unknown task those of a task that says nothing, with a NOTICE unless tell is false. Tasks of Rouse itself, rouse.…, are refused unless Rouse asks: whoever may enqueue must not be able to start them.';
 --! EndIncluded enqueue/task_defaults.sql
+--! Included enqueue/check_unique.sql
+create function :SCHEMA.check_unique(unique_key text, unique_scope text, unique_while text, unique_period interval, on_conflict text)
+  returns void
+  language plpgsql
+  immutable
+  parallel safe
+as $$
+begin
+  if unique_key is null then
+    perform :SCHEMA.refuse(
+      'unique_scope, unique_while, unique_period and on_conflict need a unique_key',
+      'For example unique_key => ''order 17'', on_conflict => ''replace''.'
+    );
+  end if;
+  if unique_scope not in ('task', 'queue', 'global') then
+    perform :SCHEMA.refuse(
+      format('unique_scope %s is not known', quote_literal(:SCHEMA.shorten(unique_scope))),
+      'Give task (the default), queue or global: within what the key is unique.'
+    );
+  end if;
+  if unique_while not in ('live', 'waiting') then
+    perform :SCHEMA.refuse(
+      format('unique_while %s is not known', quote_literal(:SCHEMA.shorten(unique_while))),
+      'Give live (the default: until the job has finished) or waiting (until it starts).'
+    );
+  end if;
+  if on_conflict not in ('keep', 'replace', 'debounce', 'raise') then
+    perform :SCHEMA.refuse(
+      format('on_conflict %s is not known', quote_literal(:SCHEMA.shorten(on_conflict))),
+      'Give keep (the default), replace (the payload), debounce (the payload and the due time) or raise.'
+    );
+  end if;
+  perform :SCHEMA.check_span('unique_period', unique_period);
+  if unique_period is not null and unique_while is not null then
+    perform :SCHEMA.refuse('both unique_while and unique_period were given', 'A key is unique for a time, or while its job lives or waits.');
+  end if;
+  if unique_while = 'live' and on_conflict in ('replace', 'debounce') then
+    perform :SCHEMA.refuse(
+      format('on_conflict %s does not go with unique_while live', quote_literal(on_conflict)),
+      'A job that runs has its payload already, and the change would be lost: leave unique_while out, and a job that runs gets a successor.'
+    );
+  end if;
+  if unique_scope in ('queue', 'global') and unique_period is null
+    and (unique_while = 'waiting' or on_conflict in ('replace', 'debounce')) then
+    perform :SCHEMA.refuse(
+      format('unique_scope %s does not go with unique_while waiting', quote_literal(unique_scope)),
+      'A key that is unique while its job waits is one of its task.'
+    );
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.check_unique(text, text, text, interval, text) is 'Refuses options of a unique key that are not known or do not go together, naming them.';
+--! EndIncluded enqueue/check_unique.sql
+--! Included enqueue/add_unique.sql
+-- Whoever inserts first wins, by an index. The others wait for the end of its transaction, read its row in a new statement,
+-- and try again where that has gone, or has started, meanwhile.
+create function :SCHEMA.add_unique(job :SCHEMA.job, unique_while text, unique_period interval, on_conflict text)
+  returns bigint
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+declare
+  given_key constant text := job.unique_key;
+  window_scope constant text := coalesce(job.unique_scope, 'task:' || job.task);
+  holder :SCHEMA.job;
+begin
+  if unique_period is not null then
+    job.unique_key := null;
+    job.unique_scope := null;
+  elsif unique_while = 'waiting' or on_conflict in ('replace', 'debounce') then
+    job.coalesce_key := given_key;
+    job.unique_key := null;
+  end if;
+
+  loop
+    job.id := (select nextval(s.tableoid::regclass) from :SCHEMA.job_id as s);
+    holder := null;
+    if unique_period is not null then
+      insert into :SCHEMA.unique_window as w (scope, key, job_id, ends_at)
+      values (window_scope, given_key, job.id, job.created_at + unique_period)
+      on conflict on constraint unique_window_pkey do update
+      set
+        job_id = excluded.job_id,
+        ends_at = excluded.ends_at
+      where w.ends_at <= job.created_at;
+      if found then
+        insert into :SCHEMA.job
+        select job.*;
+        return job.id;
+      end if;
+      select w.job_id
+      into holder.id
+      from :SCHEMA.unique_window as w
+      where w.scope = window_scope
+        and w.key = given_key;
+    else
+      insert into :SCHEMA.job
+      select job.*
+      on conflict do nothing;
+      if found then
+        return job.id;
+      end if;
+      -- Each by its own index.
+      if job.coalesce_key is not null then
+        select j.*
+        into holder
+        from :SCHEMA.job as j
+        where j.task = job.task
+          and j.coalesce_key = given_key
+          and j.state <> 'running';
+      elsif job.unique_scope is not null then
+        select j.*
+        into holder
+        from :SCHEMA.job as j
+        where j.unique_scope = job.unique_scope
+          and j.unique_key = given_key;
+      else
+        select j.*
+        into holder
+        from :SCHEMA.job as j
+        where j.task = job.task
+          and j.unique_key = given_key
+          and j.unique_scope is null;
+      end if;
+    end if;
+    continue when holder.id is null;
+
+    if on_conflict = 'raise' then
+      raise exception using
+        errcode = 'unique_violation',
+        message = format('the unique key %s is taken by job %s', quote_literal(:SCHEMA.shorten(given_key)), holder.id),
+        hint = 'Leave on_conflict out to get that job''s id instead.';
+    end if;
+    if on_conflict in ('replace', 'debounce') then
+      if on_conflict = 'replace' then
+        update :SCHEMA.job as j
+        set
+          payload = job.payload,
+          headers = job.headers
+        where j.id = holder.id
+          and j.state <> 'running'
+        returning j.*
+        into holder;
+      else
+        update :SCHEMA.job as j
+        set
+          payload = job.payload,
+          headers = job.headers,
+          run_at = job.run_at
+        where j.id = holder.id
+          and j.state <> 'running'
+        returning j.*
+        into holder;
+      end if;
+      -- It has started, or has gone: the key of a job that waits is free again, a window is not.
+      continue when not found and unique_period is null;
+      if found and holder.state = 'ready' then
+        perform :SCHEMA.wake_queue(holder.queue);
+      end if;
+      if not found then
+        return (
+          select w.job_id
+          from :SCHEMA.unique_window as w
+          where w.scope = window_scope
+            and w.key = given_key
+        );
+      end if;
+    end if;
+    return holder.id;
+  end loop;
+end;
+$$;
+
+comment on function :SCHEMA.add_unique(:SCHEMA.job, text, interval, text) is 'Adds a job whose unique key means more than one live job of its task; returns its id, or that of the job that has the key.';
+--! EndIncluded enqueue/add_unique.sql
 --! Included enqueue/enqueue.sql
 -- The key of a job is held by a unique index, never by a check: of any number of enqueuers one inserts, and
 -- each other one waits for its commit. The row that won is read in a new statement, because the snapshot of
@@ -1839,7 +2046,11 @@ create function :SCHEMA.enqueue(
   expires_at timestamptz default null,
   expires_in interval default null,
   deadline interval default null,
-  concurrency_key text default null
+  concurrency_key text default null,
+  unique_scope text default null,
+  unique_while text default null,
+  unique_period interval default null,
+  on_conflict text default null
 )
   returns bigint
   language plpgsql
@@ -1857,6 +2068,7 @@ declare
   expiry timestamptz;
   concurrency text;
   lane text;
+  own :SCHEMA.job;
   job_id bigint;
 begin
   perform :SCHEMA.check_payload(enqueue.payload, defaults.payload_limit);
@@ -1883,6 +2095,31 @@ begin
     lane := :SCHEMA.lane_of(concurrency, defaults.name, coalesce(enqueue.queue, defaults.queue), defaults.limited);
   end if;
 
+  if num_nonnulls(enqueue.unique_scope, enqueue.unique_while, enqueue.unique_period, enqueue.on_conflict) > 0 then
+    perform :SCHEMA.check_unique(
+      enqueue.unique_key, enqueue.unique_scope, enqueue.unique_while, enqueue.unique_period, enqueue.on_conflict
+    );
+    own.task := defaults.name;
+    own.payload := coalesce(enqueue.payload, '{}');
+    own.queue := coalesce(enqueue.queue, defaults.queue);
+    own.priority := coalesce(enqueue.priority, defaults.priority);
+    own.state := case when due > as_of then 'scheduled' when lane is not null then 'blocked' else 'ready' end;
+    own.run_at := due;
+    own.created_at := as_of;
+    own.attempt := 0;
+    own.max_attempts := enqueue.max_attempts;
+    own.unique_key := enqueue.unique_key;
+    own.unique_scope := case enqueue.unique_scope when 'queue' then 'queue:' || own.queue when 'global' then 'global' end;
+    own.timeout := enqueue.timeout;
+    own.tags := enqueue.tags;
+    own.headers := enqueue.headers;
+    own.expires_at := expiry;
+    own.deadline_at := due + coalesce(enqueue.deadline, defaults.deadline);
+    own.concurrency_key := concurrency;
+    own.lane := lane;
+    return :SCHEMA.add_unique(own, enqueue.unique_while, enqueue.unique_period, enqueue.on_conflict);
+  end if;
+
   loop
     insert into :SCHEMA.job (
       task, payload, queue, priority, state, run_at, created_at,
@@ -1907,7 +2144,7 @@ begin
       concurrency,
       lane
     )
-    on conflict (task, unique_key) where unique_key is not null do nothing
+    on conflict (task, unique_key) where unique_key is not null and unique_scope is null do nothing
     returning id into job_id;
     exit when found;
 
@@ -1915,14 +2152,15 @@ begin
     into job_id
     from :SCHEMA.job
     where task = defaults.name
-      and unique_key = enqueue.unique_key;
+      and unique_key = enqueue.unique_key
+      and unique_scope is null;
     exit when found;
   end loop;
   return job_id;
 end;
 $$;
 
-comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, text, interval, text[], jsonb, timestamptz, interval, interval, text) is
+comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, interval, integer, text, interval, text[], jsonb, timestamptz, interval, interval, text, text, text, interval, text) is
 'Adds a job and returns its id. It runs after the commit, never after a rollback.
   task          the task that handles it; a NOTICE where no worker has declared it yet
   payload       its input, at most payload_limit bytes (table setting)
@@ -1930,6 +2168,11 @@ comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, int
   run_at        an instant; or
   delay         a time from now
   unique_key    while a job of the task with this key is live, its id is returned instead
+  unique_scope  within what the key is unique: task, queue or global; left out: task
+  unique_while  live, or waiting: a job that runs does not count; left out: live
+  unique_period instead, a time from the enqueueing in which there is no second job
+  on_conflict   keep (left out: that): the existing id; replace: it gets this payload, where it has not started;
+                debounce: it gets this payload and due time; raise: an error. Replace and debounce mean unique_while waiting
   tags          labels for people
   headers       context that travels with the job, a JSON object
   expires_at    from that instant on it does not start, and ends expired; ''infinity'': never; or
@@ -1937,6 +2180,31 @@ comment on function :SCHEMA.enqueue(text, jsonb, text, integer, timestamptz, int
   deadline      a time from when it is due in which all its attempts must have ended
   concurrency_key   of the jobs with this key, of whatever task, one runs at a time, or as many as the key''s limit says';
 --! EndIncluded enqueue/enqueue.sql
+--! Included enqueue/enqueue_entry.sql
+create function :SCHEMA.enqueue_entry(entry jsonb)
+  returns bigint
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select :SCHEMA.enqueue(
+      o.task, coalesce(entry -> 'payload', '{}'), o.queue, o.priority, o.run_at, o.delay, o.max_attempts, o.unique_key,
+      o.timeout, o.tags, o.headers, o.expires_at, o.expires_in, o.deadline, o.concurrency_key,
+      o.unique_scope, o.unique_while, o.unique_period, o.on_conflict
+    )
+    from jsonb_to_record(entry) as o (
+      task text, queue text, priority integer, run_at timestamptz, delay interval, max_attempts integer, unique_key text,
+      timeout interval, tags text[], headers jsonb, expires_at timestamptz, expires_in interval, deadline interval,
+      concurrency_key text, unique_scope text, unique_while text, unique_period interval, on_conflict text
+    )
+  );
+end;
+$$;
+
+comment on function :SCHEMA.enqueue_entry(jsonb) is 'Adds the job of one object of enqueue_many().';
+--! EndIncluded enqueue/enqueue_entry.sql
 --! Included enqueue/check_objects.sql
 create function :SCHEMA.check_objects(given jsonb, kind text, key text, options text[])
   returns void
@@ -2001,7 +2269,7 @@ begin
   perform :SCHEMA.check_objects(jobs, 'job', 'task', array[
     'task', 'payload', 'queue', 'priority', 'run_at', 'delay',
     'max_attempts', 'unique_key', 'timeout', 'tags', 'headers', 'expires_at', 'expires_in', 'deadline',
-    'concurrency_key'
+    'concurrency_key', 'unique_scope', 'unique_while', 'unique_period', 'on_conflict'
   ]);
   perform
   from jsonb_to_recordset(jobs) as j (
@@ -2054,6 +2322,25 @@ declare
   entry record;
 begin
   perform :SCHEMA.check_enqueue_many(jobs);
+  -- Keys that mean more are taken one by one, in their order too.
+  if jsonb_path_exists(jobs, '$[*] ? (exists (@.unique_scope) || exists (@.unique_while) || exists (@.unique_period) || exists (@.on_conflict))') then
+    return query
+    with added as materialized (
+      select e.n, o.id, o.id = currval(s.tableoid::regclass) as created
+      from (
+        select j.entry, j.n
+        from jsonb_array_elements(jobs) with ordinality as j (entry, n)
+        order by j.entry ->> 'unique_key', j.n
+      ) as e
+      cross join :SCHEMA.job_id as s
+      cross join lateral :SCHEMA.enqueue_entry(e.entry) as o (id)
+    )
+    select a.id, a.created
+    from added as a
+    order by a.n;
+    return;
+  end if;
+
   asked := array(
     select distinct j.task
     from jsonb_to_recordset(jobs) as j (task text)
@@ -2129,7 +2416,7 @@ begin
     select :SCHEMA.lane_of(due.key, d.name, coalesce(j.queue, d.queue), d.limited) as lane
   ) as line
   order by j.unique_key, d.name, j.n
-  on conflict (task, unique_key) where unique_key is not null do nothing;
+  on conflict (task, unique_key) where unique_key is not null and unique_scope is null do nothing;
   get diagnostics inserted = row_count;
 
   if inserted = cardinality(ids) then
@@ -2155,6 +2442,7 @@ begin
         from :SCHEMA.job as k
         where k.task = entry.name
           and k.unique_key = entry.options ->> 'unique_key'
+          and k.unique_scope is null
       );
     end if;
     -- The job that held the key has finished meanwhile.
@@ -2264,12 +2552,12 @@ create function :SCHEMA.archive_job(
 begin atomic
   insert into :SCHEMA.archive (
     id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
-    task, queue, state, payload, result, unique_key, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
+    task, queue, state, payload, result, unique_key, unique_scope, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
   )
   select
     job.id, job.run_at, job.created_at, job.started_at, finished_at, job.worker_id,
     :SCHEMA.drop_on(finished_at, keep), job.priority, job.attempt, job.max_attempts,
-    job.task, job.queue, state, job.payload, result, job.unique_key, job.coalesce_key, job.concurrency_key, job.timeout,
+    job.task, job.queue, state, job.payload, result, job.unique_key, job.unique_scope, job.coalesce_key, job.concurrency_key, job.timeout,
     job.scheduled_for, job.tags, job.headers
   where keep > interval '0';
   select :SCHEMA.tell_ended(array[job.id]);
@@ -3781,12 +4069,12 @@ begin
   archived as (
     insert into :SCHEMA.archive (
       id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
-      task, queue, state, payload, result, unique_key, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
+      task, queue, state, payload, result, unique_key, unique_scope, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
     )
     select
       d.id, d.run_at, d.created_at, d.started_at, k.at, d.worker_id,
       :SCHEMA.drop_on(k.at, k.keep), d.priority, d.attempt, d.max_attempts,
-      d.task, d.queue, 'succeeded', d.payload, results -> d.id::text, d.unique_key, d.coalesce_key, d.concurrency_key,
+      d.task, d.queue, 'succeeded', d.payload, results -> d.id::text, d.unique_key, d.unique_scope, d.coalesce_key, d.concurrency_key,
       d.timeout, d.scheduled_for, d.tags, d.headers
     from deleted as d
     join kept as k on k.task = d.task
@@ -4481,6 +4769,8 @@ begin
   delete from :SCHEMA.dead_letter as d
   where (select j.id from :SCHEMA.job as j where j.id = d.letter_id) is null
     and (select a.id from :SCHEMA.archive as a where a.id = d.letter_id limit 1) is null;
+  delete from :SCHEMA.unique_window as w
+  where w.ends_at < as_of - interval '1 minute';
   delete from :SCHEMA.watch_error
   where failed_at < as_of - interval '7 days';
 end;
@@ -7224,11 +7514,11 @@ begin
   end if;
 
   insert into :SCHEMA.job (
-    id, created_at, priority, max_attempts, task, queue, payload, unique_key, coalesce_key,
+    id, created_at, priority, max_attempts, task, queue, payload, unique_key, unique_scope, coalesce_key,
     concurrency_key, timeout, scheduled_for, tags, headers
   )
   values (
-    old.id, old.created_at, old.priority, old.max_attempts, old.task, old.queue, old.payload, old.unique_key,
+    old.id, old.created_at, old.priority, old.max_attempts, old.task, old.queue, old.payload, old.unique_key, old.unique_scope,
     old.coalesce_key, old.concurrency_key, old.timeout, old.scheduled_for, old.tags, old.headers
   )
   on conflict do nothing;
@@ -7373,6 +7663,8 @@ begin
   delete from :SCHEMA.progress
   where job_id = purge.id;
   delete from :SCHEMA.job_log
+  where job_id = purge.id;
+  delete from :SCHEMA.unique_window
   where job_id = purge.id;
   delete from :SCHEMA.attempt_error
   where job_id = purge.id;
@@ -7566,7 +7858,7 @@ begin
     from :SCHEMA.all_drafts(drafts, more) as d
     cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
     cross join lateral :SCHEMA.line_of(t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l
-    on conflict (task, unique_key) where unique_key is not null
+    on conflict (task, unique_key) where unique_key is not null and unique_scope is null
     do nothing;
   else
     insert into :SCHEMA.job (task, payload, queue, priority, state, run_at, created_at, headers, expires_at, deadline_at, concurrency_key, lane)

@@ -18,6 +18,17 @@ export interface JobOptions {
   readonly maxAttempts?: number;
   /** While a job of the task with this key is live, it is returned instead of a new one. */
   readonly uniqueKey?: string;
+  /** Within what `uniqueKey` is unique; default `task`. */
+  readonly uniqueScope?: "task" | "queue" | "global";
+  /** Until its job has finished (`live`, the default), or only until it starts (`waiting`). */
+  readonly uniqueWhile?: "live" | "waiting";
+  /** Instead: time from the enqueueing in which there is no second job with `uniqueKey`, whatever becomes of the first. */
+  readonly uniquePeriod?: Duration;
+  /**
+   * What happens to the job that has `uniqueKey`: it is kept as it is (`keep`, the default); it gets this payload (`replace`), or
+   * this payload and due time (`debounce`), where it has not started, or else there is a new job; or `raise` an error.
+   */
+  readonly onConflict?: "keep" | "replace" | "debounce" | "raise";
   /** Of the jobs with this key, of whatever task, one runs at a time, or as many as the key's limit says. */
   readonly concurrencyKey?: string;
   /** Time an attempt may take. */
@@ -63,6 +74,10 @@ const OPTIONS = [
   "delay",
   "maxAttempts",
   "uniqueKey",
+  "uniqueScope",
+  "uniqueWhile",
+  "uniquePeriod",
+  "onConflict",
   "concurrencyKey",
   "timeout",
   "expiresAt",
@@ -97,6 +112,10 @@ export function jobJson(task: string, payload: unknown, options: EnqueueOptions)
     delay: interval(options.delay, "delay"),
     max_attempts: maxAttempts,
     unique_key: uniqueKey,
+    unique_scope: options.uniqueScope,
+    unique_while: options.uniqueWhile,
+    unique_period: interval(options.uniquePeriod, "uniquePeriod"),
+    on_conflict: options.onConflict,
     concurrency_key: options.concurrencyKey,
     timeout: interval(options.timeout, "timeout"),
     expires_at: instant(options.expiresAt, "expiresAt"),
