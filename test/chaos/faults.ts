@@ -57,12 +57,10 @@ const KINDS: readonly Kind[] = [
   worker("listener silent", 4, [0, 0], async (_world, post) => post.proxy.silence("rouse listener")),
   { ...worker("heartbeat silent", 3, [0, 0], silentHeartbeat), echo: 12_000 },
   { ...worker("exchange silent", 2, [0, 0], silentExchange), echo: SILENT_EXCHANGE_MS },
-  sessions("sessions terminated", 3, [0, 0], terminate("%")),
+  { ...sessions("sessions terminated", 3, [0, 0], terminate("%")), patience: CUT_PATIENCE_MS },
   sessions("listeners terminated", 2, [0, 0], terminate("rouse listener")),
-  sessions("heartbeats terminated", 2, [0, 0], terminate("rouse heartbeat")),
-  sessions("queries cancelled", 4, [0, 0], (world) =>
-    query(world, "select pg_cancel_backend(pid) from pg_stat_activity where application_name like 'rouse%'"),
-  ),
+  { ...sessions("heartbeats terminated", 2, [0, 0], terminate("rouse heartbeat")), patience: CUT_PATIENCE_MS },
+  { ...sessions("queries cancelled", 4, [0, 0], cancelQueries), patience: CUT_PATIENCE_MS },
   sessions("rows locked", 5, [1, 4], held("select from rouse.job order by random() limit 100 for update skip locked")),
   sessions(
     "table locked",
@@ -215,6 +213,10 @@ async function killSession(world: World): Promise<void> {
   ).then((rows) => {
     for (const { pid } of rows) world.server.killSession(pid as number);
   });
+}
+
+async function cancelQueries(world: World): Promise<void> {
+  await query(world, "select pg_cancel_backend(pid) from pg_stat_activity where application_name like 'rouse%'");
 }
 
 function terminate(application: string) {
