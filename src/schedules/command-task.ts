@@ -54,6 +54,7 @@ async function withCancel<T>(
   const abort = () => release(true);
   signal.addEventListener("abort", abort, { once: true });
   try {
+    signal.throwIfAborted();
     const result = await run(client);
     release();
     return result;

@@ -58,7 +58,11 @@ export async function completeWith<T>(
       return value;
     } catch (error) {
       // An open transaction ends with its connection, however that is; rolled back in words, the connection lives on.
-      if (signal.aborted) throw signal.reason;
+      // Where the signal had aborted before there was a connection, nobody has closed it yet.
+      if (signal.aborted) {
+        close();
+        throw signal.reason;
+      }
       if (error instanceof NoAnswerError) close();
       else await inTime(client.query("rollback")).then(() => release(), close);
       throw error;

@@ -275,3 +275,29 @@ test("B13: more transactions than the pool has connections leave two for the wor
     await pool.end();
   }
 });
+
+test("B13: an attempt that ends while it waits for a connection gives back the one that it then gets", async () => {
+  const pool = new pg.Pool({ connectionString: db.url, max: 3 });
+  const ran = new Tally<number>();
+  const task = defineTask("waiting", {
+    timeout: 300,
+    retry: { maxAttempts: 1 },
+    run: async (_payload, ctx) => {
+      // All that the worker does not use at this moment.
+      const taken = await Promise.all(Array.from({ length: 3 }, () => pool.connect()));
+      const transaction = ctx.transaction(async () => ran.add(1));
+      ctx.signal.addEventListener("abort", () => {
+        for (const client of taken) client.release();
+      });
+      await transaction;
+    },
+  });
+  const rouse = rouseWith([task], { pool });
+  await rouse.startWorker();
+  const { id } = await rouse.enqueue(task);
+  assert.equal((await finished(id))?.state, "failed");
+  await rouse.close();
+  await until(() => pool.idleCount === pool.totalCount, { message: "no connection is out" });
+  assert.deepEqual(ran.all, []);
+  await pool.end();
+});
