@@ -81,12 +81,15 @@ async function startWorker(client: pg.Client, listener: pg.Client, stop: AbortSi
   let ran = 0;
 
   const work = async () => {
-    let done: { ids: string[]; leases: string[] } = { ids: [], leases: [] };
+    const done = new Map<string, string>();
     while (!stop.aborted) {
       heard = new AbortController();
-      const { rows } = await client.query(EXCHANGE, [worker, done.ids, done.leases]);
+      const { rows } = await client.query(EXCHANGE, [worker, [...done.keys()], [...done.values()]]);
       const claimed = rows.filter(({ outcome }) => outcome === "claimed");
-      done = { ids: claimed.map(({ id }) => id), leases: claimed.map(({ lease }) => lease) };
+      // A producer holds it locked for a moment, which it took while the job was ready.
+      const busy = new Set(rows.filter(({ outcome }) => outcome === "busy").map(({ id }) => id));
+      for (const id of done.keys()) if (!busy.has(id)) done.delete(id);
+      for (const { id, lease } of claimed) done.set(id, lease);
       ran += claimed.length;
       if (claimed.length > 0) {
         if (chance(0.5)) await client.query("select rouse.awake_v1($1)", [worker]);
@@ -94,7 +97,7 @@ async function startWorker(client: pg.Client, listener: pg.Client, stop: AbortSi
         continue;
       }
       const { outcome, wait_ms } = rows.at(-1);
-      const most = outcome === "look_again" ? 20 : 2 ** 31 - 1;
+      const most = outcome === "look_again" || busy.size > 0 ? 20 : 2 ** 31 - 1;
       await sleep(Math.ceil(Math.min(wait_ms ?? most, most)), undefined, { signal: heard.signal }).catch(() => {});
     }
   };

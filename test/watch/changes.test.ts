@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test, { afterEach } from "node:test";
 import { testDatabase } from "../support/database.ts";
+import { sleeper } from "../support/engine.ts";
 import { setUp, takeJobs, takePayloads, unwatch, watch } from "./support.ts";
 
 const database = testDatabase();
@@ -110,6 +111,7 @@ test("C1: the job wakes a listener, once and only after the commit", async () =>
   const heard: string[] = [];
   listener.on("notification", ({ payload }) => heard.push(payload ?? ""));
   await listener.query(`do $$ begin execute 'listen ' || rouse.channel(); end $$`);
+  await sleeper(pool);
   const client = await database.connect();
   await client.query("begin; insert into orders (id) values (1), (2); insert into orders (id) values (3)");
   await listener.query("select");
