@@ -28,7 +28,7 @@ export interface Listening extends AsyncDisposable {
 }
 
 export interface BroadcastsOptions {
-  readonly listener: SharedListener;
+  readonly listener: Pick<SharedListener, "listening" | "listenTo" | "open" | "restart" | "close">;
   readonly pool: pg.Pool;
   readonly schema: string;
   readonly log: Logger;
@@ -136,6 +136,8 @@ export class Broadcasts {
 
   #heard({ mark, topic, id }: Readonly<Record<string, unknown>>): void {
     if (typeof mark === "number") {
+      // One that comes with the answer to LISTEN says nothing of what the connection before has missed.
+      if (!this.#options.listener.listening) return;
       this.#lastHeard = Math.max(mark, this.#lastHeard);
       this.#endPatience?.();
       this.#endPatience = undefined;
