@@ -88,7 +88,7 @@ async function runTests(
     [
       // The limit is one for a file; that for a test is in support/limits.ts.
       ...["--enable-source-maps", "--import", join(build, "test/support/limits.js")],
-      ...["--test", "--test-concurrency=3", "--test-timeout=600000"],
+      ...["--test", "--test-concurrency=4", "--test-timeout=600000"],
       ...[`--test-reporter=${join(root, "test/support/reporter.mjs")}`, "--test-reporter-destination=stdout"],
       ...options,
       ...files.map((file) => join(build, file.replace(/ts$/, "js"))),

@@ -64,18 +64,19 @@ test("fairness: what has waited for half a second goes back, and nothing is clai
   mock.timers.enable({ apis: ["setTimeout"] });
   try {
     const { begun, finished, executor: slots } = executor(1);
-    for (let id = 1; id <= 3; id++) {
+    // How many it takes depends on the machine: the first may be slow.
+    for (let id = 1; slots.room() === 1; id++) {
+      assert.ok(id <= 500, "quick handlers are claimed ahead for");
       slots.accept([job(id)]);
       begun.all.at(-1)!.end();
       await slots.emptied();
     }
-    assert.ok(slots.room() > 1, "quick handlers are claimed ahead for");
     const old = (id: number) => ({ ...job(id), claimedAt: performance.now() - 600 });
-    slots.accept([old(10), old(11), old(12)]);
+    slots.accept([old(1_000), old(1_001), old(1_002)]);
     assert.equal(slots.held().length, 3);
     mock.timers.tick(10);
     const released = finished.all.filter(({ kind }) => kind === "released").map((end) => end.job.id);
-    assert.deepEqual(released, [11, 12]);
+    assert.deepEqual(released, [1_001, 1_002]);
     assert.equal(slots.room(), 0, "the one slot is taken, and none is claimed ahead");
     begun.all.at(-1)!.end();
     await slots.emptied();
