@@ -30,6 +30,16 @@ export async function beats(db: TestDatabase): Promise<number> {
   return Number(row!.beats);
 }
 
+/** Does something until no beat came meanwhile, so that none had a part in it. */
+export async function betweenBeats(db: TestDatabase, act: () => Promise<void>): Promise<void> {
+  for (let tries = 0; tries < 10; tries++) {
+    const before = await beats(db);
+    await act();
+    if ((await beats(db)) === before) return;
+  }
+  throw new Error("each time a beat came meanwhile: without one it does not happen");
+}
+
 /** Makes beats come every 0.83 s, for tests of what they do. */
 export async function shortLease(db: TestDatabase): Promise<void> {
   await db.query("update rouse.setting set lease = '5 seconds'");
