@@ -40,8 +40,8 @@
 --!include limit/limited_lanes.sql
 --!include limit/lanes_of.sql
 --!include wake/job_inserted.sql
+--!include limit/leave_lanes.sql
 --!include wake/job_due_moved.sql
---!include limit/job_freed.sql
 --!include enqueue/refuse.sql
 --!include enqueue/shorten.sql
 --!include enqueue/check_name.sql
@@ -165,7 +165,7 @@
 --!include schedule/fire_queued.sql
 --!include schedule/tick.sql
 --!include schedule/tick_if_due.sql
---!include schedule/schedule_job_ended.sql
+--!include finish/job_ended.sql
 --!include schedule/schedule_checked.sql
 --!include schedule/schedule_changed.sql
 --!include schedule/schedule.sql

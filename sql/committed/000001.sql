@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:21ef0d6c4dd9ed3f1ae325c25c2cc5b76d9b84f5
+--! Hash: sha1:652e15e25f8829b605ec3e4d5431f5a417885e43
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -1307,6 +1307,26 @@ create trigger job_inserted
 
 comment on trigger job_inserted on :SCHEMA.job is 'Files future jobs as scheduled and those under a limit as blocked, and wakes workers.';
 --! EndIncluded wake/job_inserted.sql
+--! Included limit/leave_lanes.sql
+create function :SCHEMA.leave_lanes(job :SCHEMA.job)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into :SCHEMA.arrival (lane, job_id)
+  select l.lane, job.id
+  from unnest(:SCHEMA.lanes_of(job) || job.lane) as l (lane)
+  group by l.lane;
+  if current_setting('rouse.admits_' || :SCHEMA.installation(), true) is distinct from 'on' then
+    perform :SCHEMA.wake_queue(job.queue);
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.leave_lanes(:SCHEMA.job) is 'Tells that a job may have left the slots it had, and wakes workers where this call does not admit the next one itself.';
+--! EndIncluded limit/leave_lanes.sql
 --! Included wake/job_due_moved.sql
 -- A row trigger, because only its column list keeps claims and finishes, which set none of the columns, free of it.
 create function :SCHEMA.job_due_moved()
@@ -1332,10 +1352,7 @@ begin
     values (new.lane, new.id);
   end if;
   if old.lane is not null and old.state <> 'scheduled' and new.state <> 'ready' then
-    insert into :SCHEMA.arrival (lane, job_id)
-    select l.lane, old.id
-    from unnest(:SCHEMA.lanes_of(old) || old.lane) as l (lane)
-    group by l.lane;
+    perform :SCHEMA.leave_lanes(old);
   end if;
   if new.state = 'scheduled' then
     perform :SCHEMA.wake_timer(new.run_at);
@@ -1364,35 +1381,6 @@ create trigger job_due_moved_wake
 comment on trigger job_due_moved on :SCHEMA.job is 'Files a job whose due time or queue was changed as scheduled, ready or blocked.';
 comment on trigger job_due_moved_wake on :SCHEMA.job is 'Wakes workers for a job whose due time or queue was changed.';
 --! EndIncluded wake/job_due_moved.sql
---! Included limit/job_freed.sql
-create function :SCHEMA.job_freed()
-  returns trigger
-  language plpgsql
-  security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  insert into :SCHEMA.arrival (lane, job_id)
-  select l.lane, old.id
-  from unnest(:SCHEMA.lanes_of(old) || old.lane) as l (lane)
-  group by l.lane;
-  if current_setting('rouse.admits_' || :SCHEMA.installation(), true) is distinct from 'on' then
-    perform :SCHEMA.wake_queue(old.queue);
-  end if;
-  return null;
-end;
-$$;
-
-comment on function :SCHEMA.job_freed() is 'Trigger: tells that a job under limits has gone, whatever ended it.';
-
-create trigger job_freed
-  after delete on :SCHEMA.job
-  for each row
-  when (old.lane is not null)
-  execute function :SCHEMA.job_freed();
-
-comment on trigger job_freed on :SCHEMA.job is 'Tells that a job under limits has gone.';
---! EndIncluded limit/job_freed.sql
 --! Included enqueue/refuse.sql
 create function :SCHEMA.refuse(message text, hint text)
   returns text
@@ -3697,22 +3685,22 @@ begin
         when deadline_at is null then timeout
         else least(coalesce(timeout, (:SCHEMA.task_policy(task)).timeout), deadline_at - as_of)
       end as timeout,
-      tags, headers, concurrency_key, lane
-  ),
-  -- What a rate counts is the start.
-  started as (
-    insert into :SCHEMA.arrival (lane, job_id, started_at)
-    select m.lane, c.id, as_of
-    from claimed as c
-    cross join lateral unnest(array['key:' || c.concurrency_key, 'task:' || c.task, 'queue:' || c.queue]) as l (lane)
-    join :SCHEMA.meter as m on m.lane = l.lane
-    where c.lane is not null
+      tags, headers
   )
-  select
-    id, lease, task, payload, queue, priority, attempt, max_attempts,
-    run_at, created_at, scheduled_for, timeout, tags, headers
+  select *
   from claimed
   order by priority desc, run_at, id;
+
+  -- What a rate counts is the start.
+  if exists (select from :SCHEMA.meter) then
+    insert into :SCHEMA.arrival (lane, job_id, started_at)
+    select m.lane, j.id, as_of
+    from :SCHEMA.job as j
+    cross join lateral unnest(array['key:' || j.concurrency_key, 'task:' || j.task, 'queue:' || j.queue]) as l (lane)
+    join :SCHEMA.meter as m on m.lane = l.lane
+    where j.id = any (picked)
+      and j.lane is not null;
+  end if;
 end;
 $$;
 
@@ -6785,29 +6773,35 @@ $$;
 
 comment on function :SCHEMA.tick_if_due(timestamptz) is 'Ticks where a schedule is due or a slot waits, at the price of two index probes; returns whether it did.';
 --! EndIncluded schedule/tick_if_due.sql
---! Included schedule/schedule_job_ended.sql
-create function :SCHEMA.schedule_job_ended()
+--! Included finish/job_ended.sql
+-- One trigger with one condition: each one more costs every job that ends some 2 %, whether or not it fires.
+create function :SCHEMA.job_ended()
   returns trigger
   language plpgsql
   security definer
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform :SCHEMA.fire_queued(old.schedule_id, clock_timestamp());
+  if old.lane is not null then
+    perform :SCHEMA.leave_lanes(old);
+  end if;
+  if old.schedule_id is not null then
+    perform :SCHEMA.fire_queued(old.schedule_id, clock_timestamp());
+  end if;
   return null;
 end;
 $$;
 
-comment on function :SCHEMA.schedule_job_ended() is 'Trigger: runs the slot that waited for the end of this job.';
+comment on function :SCHEMA.job_ended() is 'Trigger: tells that a job under limits has gone, whatever ended it, and runs the slot of a schedule that waited for its end.';
 
-create trigger schedule_job_ended
+create trigger job_ended
   after delete on :SCHEMA.job
   for each row
-  when (old.schedule_id is not null)
-  execute function :SCHEMA.schedule_job_ended();
+  when (old.lane is not null or old.schedule_id is not null)
+  execute function :SCHEMA.job_ended();
 
-comment on trigger schedule_job_ended on :SCHEMA.job is 'Runs the slot of a schedule that waited for the end of this job.';
---! EndIncluded schedule/schedule_job_ended.sql
+comment on trigger job_ended on :SCHEMA.job is 'Lets in whatever waited for the end of this job: the next one under its limits, the next slot of its schedule.';
+--! EndIncluded finish/job_ended.sql
 --! Included schedule/schedule_checked.sql
 create function :SCHEMA.schedule_checked()
   returns trigger

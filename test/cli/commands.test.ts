@@ -163,6 +163,10 @@ test("B20: pause and resume change a queue and show what waits in it", async () 
   await database.query("insert into rouse.job (task, queue) values ('x', 'held')");
   assert.equal(await printed("pause", "held"), "queue held is paused: 1 ready, 0 running, 0 scheduled\n");
   assert.match(await printed("status"), /^ held +\| paused/m);
+  assert.equal(await printed("pause", "--task", "t", "u"), "task t is paused\ntask u is paused\n");
+  assert.equal(await printed("pause", "--key", "k"), "key k is paused\n");
+  assert.equal(await printed("resume", "--key", "k"), "key k is open\n");
+  assert.equal(await printed("resume", "--task", "t", "u"), "task t is open\ntask u is open\n");
   assert.equal(await printed("resume", "held"), "queue held is open: 1 ready, 0 running, 0 scheduled\n");
 });
 

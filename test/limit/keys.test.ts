@@ -192,9 +192,9 @@ test("a beat repairs what no arrival told of", async () => {
   await claimOne(db.pool, worker);
   const next = await enqueue(db.pool, "t", key);
   assert.deepEqual(await claim(db.pool, worker), []);
-  await db.query("alter table rouse.job disable trigger job_freed");
+  await db.query("alter table rouse.job disable trigger job_ended");
   await db.query("delete from rouse.job where state = 'running'");
-  await db.query("alter table rouse.job enable trigger job_freed");
+  await db.query("alter table rouse.job enable trigger job_ended");
   assert.deepEqual(await claim(db.pool, worker), []);
   await db.query("select rouse.beat_v1($1)", [worker]);
   assert.equal((await claimOne(db.pool, worker)).id, next);

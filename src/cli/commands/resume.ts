@@ -1,3 +1,3 @@
 import { queueCommand } from "../queue-control.ts";
 
-export default queueCommand("resume", "end the pause of a queue", "open");
+export default queueCommand("resume", "end the pause of a queue, a task or a key", "open");
