@@ -7,9 +7,11 @@ async function crowd({ sql, size }: Run): Promise<void> {
     "insert into rouse.job (task, run_at) select 'noop', clock_timestamp() + interval '1 day' from generate_series(1, $1)",
     [size(1_000_000)],
   );
-  await sql.query("insert into rouse.job (task, state) select 'noop', 'blocked' from generate_series(1, $1)", [
-    size(100_000),
-  ]);
+  await sql.query("select rouse.pause(key => 'hot')");
+  await sql.query(
+    "insert into rouse.job (task, state, lane, concurrency_key) select 'noop', 'blocked', 'key:hot', 'hot' from generate_series(1, $1)",
+    [size(100_000)],
+  );
   // Due before all the others, so that they stand at the head of the queue.
   await sql.query(
     "insert into rouse.job (task, run_at) select 'elsewhere', clock_timestamp() - interval '1 hour' from generate_series(1, $1)",

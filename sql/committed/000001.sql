@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:652e15e25f8829b605ec3e4d5431f5a417885e43
+--! Hash: sha1:3c398b788ac872b021e44d76f1f64d5fbe606918
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -4759,12 +4759,23 @@ begin
     and (select a.id from :SCHEMA.archive as a where a.id = d.letter_id limit 1) is null;
   delete from :SCHEMA.unique_window as w
   where w.ends_at < as_of - interval '1 minute';
+  -- A full bucket says nothing; there may be one for each key that ever had a rate.
+  delete from :SCHEMA.meter as m
+  where m.lane = any (array(
+      select o.lane
+      from :SCHEMA.meter as o
+      where o.full_at < as_of - interval '1 minute'
+        and o.next_at is null
+        and not exists (select from :SCHEMA.holder as h where h.lane = o.lane)
+      limit 1000
+    ))
+    and :SCHEMA.lock_lane(m.lane);
   delete from :SCHEMA.watch_error
   where failed_at < as_of - interval '7 days';
 end;
 $$;
 
-comment on function :SCHEMA.drop_stale(timestamptz) is 'Removes the progress of jobs that have ended, live messages that every listener has had, and old errors of watches.';
+comment on function :SCHEMA.drop_stale(timestamptz) is 'Removes the progress of jobs that have ended, live messages that every listener has had, unique keys whose time is over, and old errors of watches.';
 --! EndIncluded maintain/drop_stale.sql
 --! Included maintain/maintain.sql
 create function :SCHEMA.maintain()

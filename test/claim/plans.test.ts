@@ -46,6 +46,16 @@ const calls: [title: string, sql: () => string][] = [
   ["await_v1", () => "select * from rouse.await_v1('{1,2,42}')"],
   ["purge", () => "select rouse.purge(1)"],
   ["enqueue", () => `select rouse.enqueue('noop', unique_key => '${free}')`],
+  [
+    "enqueue, key unique everywhere",
+    () => `select rouse.enqueue('noop', unique_key => 'g7', unique_scope => 'global')`,
+  ],
+  ["enqueue, replacing", () => `select rouse.enqueue('noop', unique_key => '${free}', on_conflict => 'replace')`],
+  ["enqueue, once a period", () => `select rouse.enqueue('noop', unique_key => '${free}', unique_period => '1 h')`],
+  ["enqueue under a key", () => "select rouse.enqueue('noop', concurrency_key => 'hot')"],
+  ["admit", () => "insert into rouse.arrival (lane) values ('key:hot'); select rouse.admit()"],
+  ["repair_lanes", () => "select rouse.repair_lanes()"],
+  ["expire", () => "select rouse.expire()"],
   ["enqueue, key taken", () => `select rouse.enqueue('noop', unique_key => '${taken}')`],
   [
     "enqueue_many",
@@ -77,6 +87,10 @@ async function fill(): Promise<void> {
     insert into rouse.job (id, task, queue, state, run_at, attempt)
     values (41, 'noop', 'bulk', 'scheduled', now() + interval '1 day', 1)`);
   await fillArchive(42, 5000);
+  // B18: of these one may run, and no claim walks past the others.
+  await db.query(`
+    insert into rouse.job (id, task, queue, state, lane, concurrency_key)
+    select 80000 + i, 'noop', 'bulk', 'blocked', 'key:hot', 'hot' from generate_series(1, 6000) i`);
   await db.query(`
     insert into rouse.job (id, task, queue, state, run_at, unique_key)
     select 60000 + i, 'noop', case when i % 2 = 0 then 'bulk' else 'default' end,

@@ -282,3 +282,15 @@ test("bad limits and keys are refused by name", async () => {
     assert.equal((await refused(db.query(`update rouse.job_limit set ${bad} where name = 'u'`))).code, "23514");
   }
 });
+
+test("what is kept of a rate goes when it says nothing any more", async () => {
+  await setLimit("task => 't', rate => 10, period => '1 second'");
+  await enqueue(db.pool, "t");
+  const job = await claimOne(db.pool, worker);
+  await db.query("select rouse.maintain()");
+  assert.equal(await value(db.pool, "select count(*)::integer from rouse.meter"), 1);
+  await complete(db.pool, job);
+  await db.query("select rouse.admit()");
+  await db.query("select rouse.drop_stale(now() + interval '10 minutes')");
+  assert.equal(await value(db.pool, "select count(*)::integer from rouse.meter"), 0);
+});

@@ -5,6 +5,8 @@ import { type Claimed, declare, register, value } from "../support/engine.ts";
 import { clearLimits, createLedger, exchangeWithLedger, mostAtOnce } from "./support.ts";
 
 const db = testDatabase();
+/** 10,000 take some minutes: TRIES=10000 npm test -- limit/races --test-timeout=900000 */
+const TRIES = Number(process.env.TRIES ?? 300);
 
 beforeEach(async () => {
   await clearLimits(db);
@@ -17,7 +19,7 @@ test("B24: a finish and a claim of one key at the same instant forget no job and
   const [first, second] = [await register(finisher), await register(claimer)];
   const exchange = (session: typeof finisher, worker: number, done: Claimed[]) =>
     exchangeWithLedger(session, worker, 1, done);
-  for (let n = 0; n < 300; n++) {
+  for (let n = 0; n < TRIES; n++) {
     await db.query("select rouse.enqueue('t', concurrency_key => 'k') from generate_series(1, 2)");
     const held = await exchange(finisher, first, []);
     assert.equal(held.length, 1);
