@@ -66,6 +66,26 @@ test("B16: a released job keeps its place in the line", async () => {
   assert.equal((await claimOne(db.pool, worker)).id, first);
 });
 
+test("B16: the limit holds when a worker dies: its job stands in line again, in its place, and its late end is refused", async () => {
+  const other = await register(db.pool, "survivor");
+  const first = await enqueue(db.pool, "t", key);
+  await enqueue(db.pool, "t", key);
+  const lost = await claimOne(db.pool, worker);
+  const suspects = await value(
+    db.pool,
+    "select jsonb_agg(jsonb_build_object('id', id, 'beats', beats)) from rouse.worker where id = $1",
+    [worker],
+  );
+  assert.equal(await value(db.pool, "select rouse.sweep($1)", [JSON.stringify(suspects)]), 1);
+  assert.equal(await states(db), "blocked blocked");
+  const again = await claimOne(db.pool, other);
+  assert.deepEqual([again.id, again.attempt], [first, 2]);
+  assert.equal(await complete(db.pool, lost), "stale");
+  assert.deepEqual(await claim(db.pool, other), []);
+  await complete(db.pool, again);
+  assert.equal((await claim(db.pool, other)).length, 1);
+});
+
 test("B16: a future or backing-off job does not block its key; it stands in line when it is due", async () => {
   await enqueue(db.pool, "t", { ...key, delay: "1 hour" });
   const failing = await enqueue(db.pool, "t", key);
