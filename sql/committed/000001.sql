@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:3c398b788ac872b021e44d76f1f64d5fbe606918
+--! Hash: sha1:250606375fd8b9055512b8c7ee3a33ca8aff4dbc
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -2794,7 +2794,8 @@ begin
     lanes := :SCHEMA.lanes_of(job);
     obstacle := null;
     own_room := 2147483647;
-    foreach standing in array array_remove(array[admit_lane.lane], null) || array_remove(lanes, admit_lane.lane) loop
+    foreach standing in array array[admit_lane.lane] || array_remove(lanes, admit_lane.lane) loop
+      -- Its limit was lifted.
       continue when standing <> all (lanes);
       if standing <> admit_lane.lane and not :SCHEMA.lock_lane(standing) then
         insert into :SCHEMA.arrival (lane)
@@ -2837,6 +2838,7 @@ begin
       exit when moved >= own_room;
     end if;
 
+    -- The rest has to be looked at too, by the next call.
     if n = most then
       insert into :SCHEMA.arrival (lane)
       values (admit_lane.lane);
@@ -2944,20 +2946,15 @@ begin
   end if;
 
   for next in
-    select distinct w.lane
+    select w.lane
     from unnest(waiting) as w (lane)
-    order by w.lane desc
+    group by w.lane
+    order by array_position(array['queue', 'task', 'key'], split_part(w.lane, ':', 1)), w.lane
   loop
     if :SCHEMA.lock_lane(next) then
       own := own || next;
     end if;
   end loop;
-  -- Queues, then tasks, then keys.
-  own := array(
-    select o.lane
-    from unnest(own) as o (lane)
-    order by array_position(array['queue', 'task', 'key'], split_part(o.lane, ':', 1)), o.lane
-  );
 
   with taken as (
     delete from :SCHEMA.arrival as a
