@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:250606375fd8b9055512b8c7ee3a33ca8aff4dbc
+--! Hash: sha1:eb0322d57e961805e2fa845150f4035f9b4123f6
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3616,6 +3616,7 @@ declare
   open_queues text[];
   share record;
   picked bigint[] := array[]::bigint[];
+  began timestamptz;
 begin
   -- Jobs of a worker that was given up would be its own again only until the next sweep.
   if not exists (select from :SCHEMA.worker as w where w.id = claim.worker) then
@@ -3665,6 +3666,8 @@ begin
     );
   end loop;
 
+  -- Later than whatever made these jobs ready, as_of need not be: rates count by it.
+  began := greatest(as_of, clock_timestamp());
   return query
   with claimed as (
     update :SCHEMA.job
@@ -3673,7 +3676,7 @@ begin
       attempt = least(attempt, 32766) + 1,
       lease = token,
       worker_id = claim.worker,
-      started_at = as_of
+      started_at = began
     where id = any (picked)
     returning
       id, lease, task, payload, queue, priority, attempt, max_attempts,
@@ -3691,7 +3694,7 @@ begin
   -- What a rate counts is the start.
   if exists (select from :SCHEMA.meter) then
     insert into :SCHEMA.arrival (lane, job_id, started_at)
-    select m.lane, j.id, as_of
+    select m.lane, j.id, began
     from :SCHEMA.job as j
     cross join lateral unnest(array['key:' || j.concurrency_key, 'task:' || j.task, 'queue:' || j.queue]) as l (lane)
     join :SCHEMA.meter as m on m.lane = l.lane
