@@ -5,7 +5,7 @@ import { type Claimed, declare, register, value } from "../support/engine.ts";
 import { clearLimits, createLedger, exchangeWithLedger, mostAtOnce } from "./support.ts";
 
 const db = testDatabase();
-/** 10,000 take some minutes: TRIES=10000 npm test -- limit/races --test-timeout=900000 */
+/** More of them: TRIES=3000 npm test -- limit/races */
 const TRIES = Number(process.env.TRIES ?? 300);
 
 beforeEach(async () => {
