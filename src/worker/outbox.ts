@@ -1,8 +1,11 @@
 import type { Logger } from "../log.ts";
 import type { Finished } from "./finished.ts";
 
-/** Wait before trying again to finish a job whose row another transaction holds. */
-const BUSY_MS = 250;
+/**
+ * Waits before trying again to finish a job whose row another transaction holds, each five times as long as the last. Mostly
+ * that is the claim itself, not yet visible to the snapshot of a finish that comes right after it: 0.2 to 4 % of all under load.
+ */
+const BUSY_MS = { first: 10, longest: 250 };
 
 export interface OutboxOptions {
   /** Most ends in a batch. */
@@ -27,6 +30,7 @@ export class Outbox {
   #singly: Finished[] = [];
   #busy: Finished[] = [];
   #busyTimer: NodeJS.Timeout | undefined;
+  #busyMs = BUSY_MS.first;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -56,13 +60,18 @@ export class Outbox {
   /** They got there, but for those whose rows another transaction holds: these go again after a while. */
   told(ends: readonly Finished[], busy: ReadonlySet<number>): void {
     this.#sent.delete(ends);
-    if (busy.size === 0) return;
+    if (busy.size === 0) {
+      if (this.#busy.length === 0) this.#busyMs = BUSY_MS.first;
+      return;
+    }
     this.#busy.push(...ends.filter(({ job }) => busy.has(job.id)));
-    this.#busyTimer ??= setTimeout(() => {
+    if (this.#busyTimer !== undefined) return;
+    this.#busyTimer = setTimeout(() => {
       this.#busyTimer = undefined;
       this.#ready.push(...this.#busy.splice(0));
       this.#options.onReady();
-    }, BUSY_MS);
+    }, this.#busyMs);
+    this.#busyMs = Math.min(this.#busyMs * 5, BUSY_MS.longest);
   }
 
   /** Nobody knows whether they got there: they go again. */
