@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:eb0322d57e961805e2fa845150f4035f9b4123f6
+--! Hash: sha1:e460ba23aa82433169582a9027d1492df4650870
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -841,6 +841,7 @@ create table :SCHEMA.watch (
   delay text,
   unique_key text,
   coalesce_key text,
+  concurrency_key text,
   context text[] not null,
   on_error text not null,
   level text not null,
@@ -878,6 +879,7 @@ comment on column :SCHEMA.watch.priority is 'Priority of the jobs, or SQL over n
 comment on column :SCHEMA.watch.delay is 'Delay of the jobs, or SQL over new and old.';
 comment on column :SCHEMA.watch.unique_key is 'Unique key of the jobs: key, a text, or SQL over new and old.';
 comment on column :SCHEMA.watch.coalesce_key is 'Coalescing key of the jobs: key, a text, or SQL over new and old.';
+comment on column :SCHEMA.watch.concurrency_key is 'Concurrency key of the jobs: key, a text, or SQL over new and old.';
 comment on column :SCHEMA.watch.context is 'Settings that are copied into the headers of the jobs.';
 comment on column :SCHEMA.watch.on_error is 'report: an error in an expression is kept in watch_error and the write goes on; raise: the write fails.';
 comment on column :SCHEMA.watch.level is 'statement or row: what its triggers fire for.';
@@ -1622,18 +1624,18 @@ end;
 comment on function :SCHEMA.key_of(text, jsonb) is 'The concurrency key that a task gives its jobs: a constant, or after $. the path of a field of the payload; null where the payload has no such field.';
 --! EndIncluded limit/key_of.sql
 --! Included limit/line_of.sql
-create function :SCHEMA.line_of(template text, payload jsonb, task text, queue text, limited text[], out key text, out lane text)
+create function :SCHEMA.line_of(given text, template text, payload jsonb, task text, queue text, limited text[], out key text, out lane text)
   language plpgsql
   immutable
   parallel safe
 as $$
 begin
-  key := :SCHEMA.check_given_name('concurrency_key', :SCHEMA.key_of(template, payload), 400);
+  key := coalesce(given, :SCHEMA.check_given_name('concurrency_key', :SCHEMA.key_of(template, payload), 400));
   lane := :SCHEMA.lane_of(key, task, queue, limited);
 end;
 $$;
 
-comment on function :SCHEMA.line_of(text, jsonb, text, text, text[]) is 'The concurrency key that a task gives a job, and the lane in which the job stands first.';
+comment on function :SCHEMA.line_of(text, text, jsonb, text, text, text[]) is 'The concurrency key of a job, the one given or else the task''s, and the lane in which the job stands first.';
 --! EndIncluded limit/line_of.sql
 --! Included enqueue/due_at.sql
 create function :SCHEMA.due_at(run_at timestamptz, delay interval, task_delay interval, as_of timestamptz)
@@ -6543,7 +6545,7 @@ begin
   join :SCHEMA.schedule as s on s.id = w.schedule_id
   cross join lateral :SCHEMA.task_defaults(coalesce(s.task, 'rouse.command'), internal => s.command is not null) as d
   cross join lateral (select greatest(as_of, w.slot_at + s.jitter * random())) as due (at)
-  cross join lateral :SCHEMA.line_of(d.concurrency_key, s.payload, d.name, coalesce(s.queue, d.queue), d.limited) as l
+  cross join lateral :SCHEMA.line_of(null, d.concurrency_key, s.payload, d.name, coalesce(s.queue, d.queue), d.limited) as l
   order by w.n;
   return job_ids;
 end;
@@ -7691,7 +7693,8 @@ create type :SCHEMA.job_draft as (
   priority smallint,
   delay interval,
   unique_key text,
-  coalesce_key text
+  coalesce_key text,
+  concurrency_key text
 );
 
 comment on type :SCHEMA.job_draft is 'What a changed row or a message says of its jobs, before it is known which tasks get one. Null: as the task says.';
@@ -7701,6 +7704,7 @@ comment on column :SCHEMA.job_draft.priority is 'A higher number runs first.';
 comment on column :SCHEMA.job_draft.delay is 'Time until it is due.';
 comment on column :SCHEMA.job_draft.unique_key is 'Key of which the task has one live job at most.';
 comment on column :SCHEMA.job_draft.coalesce_key is 'Key of which the task has one waiting job at most.';
+comment on column :SCHEMA.job_draft.concurrency_key is 'Key of which one job runs at a time, or as many as its limit says.';
 --! EndIncluded watch/job_draft.sql
 --! Included watch/targets.sql
 create function :SCHEMA.targets(tasks text[], topic text, headers jsonb)
@@ -7824,7 +7828,7 @@ begin
           case when coalesce(d.delay, t.delay) <= interval '0' then l.lane end
         from :SCHEMA.all_drafts(drafts, more) as d
         cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
-        cross join lateral :SCHEMA.line_of(t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l
+        cross join lateral :SCHEMA.line_of(d.concurrency_key, t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l
         on conflict (task, coalesce_key) where coalesce_key is not null and state <> 'running'
         do update
         set
@@ -7862,7 +7866,7 @@ begin
       case when coalesce(d.delay, t.delay) <= interval '0' then l.lane end
     from :SCHEMA.all_drafts(drafts, more) as d
     cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
-    cross join lateral :SCHEMA.line_of(t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l
+    cross join lateral :SCHEMA.line_of(d.concurrency_key, t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l
     on conflict (task, unique_key) where unique_key is not null and unique_scope is null
     do nothing;
   else
@@ -7882,7 +7886,7 @@ begin
       case when coalesce(d.delay, t.delay) <= interval '0' then l.lane end
     from :SCHEMA.all_drafts(drafts, more) as d
     cross join :SCHEMA.targets(tasks, topic, insert_drafts.headers) as t
-    cross join lateral :SCHEMA.line_of(t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l;
+    cross join lateral :SCHEMA.line_of(d.concurrency_key, t.concurrency_key, d.payload, t.task, coalesce(d.queue, t.queue), t.limited) as l;
   end if;
   get diagnostics added = row_count;
   return added;
@@ -8458,7 +8462,7 @@ begin atomic
     select w.condition
     union all
     select v.value
-    from unnest(array[w.payload, w.queue, w.priority, w.delay, w.unique_key, w.coalesce_key]) as v (value)
+    from unnest(array[w.payload, w.queue, w.priority, w.delay, w.unique_key, w.coalesce_key, w.concurrency_key]) as v (value)
     where :SCHEMA.is_row_expression(v.value)
   ) as e (expression);
 end;
@@ -8537,7 +8541,7 @@ begin
   if value is null then
     return 'null::' || type;
   end if;
-  if argument in ('unique_key', 'coalesce_key') and value = 'key' then
+  if argument in ('unique_key', 'coalesce_key', 'concurrency_key') and value = 'key' then
     return format('%s.check_given_name(%L, %s, 400)', schema_name, argument, :SCHEMA.watch_row_key(key, alias));
   end if;
   if not :SCHEMA.is_row_expression(value) then
@@ -8653,7 +8657,7 @@ declare
 begin
   if event = 'truncate' then
     return format(
-      E'      select %L::jsonb, null::text, null::smallint, null::interval, null::text, null::text\n',
+      E'      select %L::jsonb, null::text, null::smallint, null::interval, null::text, null::text, null::text\n',
       '{"event": "truncate"}'
     );
   end if;
@@ -8665,7 +8669,8 @@ begin
     '        %s as priority,\n'
     '        %s as delay,\n'
     '        %s as unique_key,\n'
-    '        %s as coalesce_key\n'
+    '        %s as coalesce_key,\n'
+    '        %s as concurrency_key\n'
     '%s%s',
     :SCHEMA.watch_payload(w.payload, w.key, event),
     :SCHEMA.watch_option('queue', w.queue, w.key, alias),
@@ -8673,6 +8678,7 @@ begin
     :SCHEMA.watch_option('delay', w.delay, w.key, alias),
     :SCHEMA.watch_option('unique_key', w.unique_key, w.key, alias),
     :SCHEMA.watch_option('coalesce_key', w.coalesce_key, w.key, alias),
+    :SCHEMA.watch_option('concurrency_key', w.concurrency_key, w.key, alias),
     :SCHEMA.watch_from(w, relation, event, one_row),
     :SCHEMA.watch_filter(w, event)
   );
@@ -8680,7 +8686,8 @@ begin
   if w.batch is not null then
     -- A job holds as many rows as it may, and at most some 64 MB of them: jsonb ends at 256 MB.
     return format(
-      E'      select jsonb_agg(c.payload order by c.n), c.queue, c.priority, c.delay, c.unique_key, c.coalesce_key\n'
+      E'      select\n'
+      '        jsonb_agg(c.payload order by c.n), c.queue, c.priority, c.delay, c.unique_key, c.coalesce_key, c.concurrency_key\n'
       '      from (\n'
       '        select\n'
       '          b.*,\n'
@@ -8692,12 +8699,12 @@ begin
       '          ) as a\n'
       '        ) as b\n'
       '        window same_options as (\n'
-      '          partition by b.queue, b.priority, b.delay, b.unique_key\n'
+      '          partition by b.queue, b.priority, b.delay, b.unique_key, b.concurrency_key\n'
       '          order by b.n\n'
       '          rows unbounded preceding\n'
       '        )\n'
       '      ) as c\n'
-      '      group by c.queue, c.priority, c.delay, c.unique_key, c.coalesce_key, c.part, c.volume\n'
+      '      group by c.queue, c.priority, c.delay, c.unique_key, c.coalesce_key, c.concurrency_key, c.part, c.volume\n'
       '      order by c.unique_key, min(c.n)\n',
       w.batch, drafts
     );
@@ -8709,7 +8716,7 @@ begin
     -- A statement may not meet a job twice: of rows with one key the last one counts.
     return format(
       E'      select distinct on (b.coalesce_key, b.alone)\n'
-      '        b.payload, b.queue, b.priority, b.delay, b.unique_key, b.coalesce_key\n'
+      '        b.payload, b.queue, b.priority, b.delay, b.unique_key, b.coalesce_key, b.concurrency_key\n'
       '      from (\n'
       '        select\n'
       '          a.*,\n'
@@ -8973,11 +8980,11 @@ begin
   if w.columns is not null and 'update' <> all (w.events) then
     perform :SCHEMA.refuse('columns was given without the event update', 'Only an update changes columns. Use condition to choose rows.');
   end if;
-  if w.payload in ('key', 'changed') or 'key' in (w.unique_key, w.coalesce_key) then
+  if w.payload in ('key', 'changed') or 'key' in (w.unique_key, w.coalesce_key, w.concurrency_key) then
     if cardinality(w.key) = 0 and w.events <> array['truncate'] then
       perform :SCHEMA.refuse(
         format('%s has no primary key', relation),
-        'Give key => the columns that identify a row, such as ''{id}''; or do without payload, unique_key or coalesce_key => ''key''.'
+        'Give key => the columns that identify a row, such as ''{id}''; or do without payload, unique_key, coalesce_key or concurrency_key => ''key''.'
       );
     end if;
   end if;
@@ -9022,7 +9029,8 @@ begin
       ('priority', w.priority),
       ('delay', w.delay),
       ('unique_key', w.unique_key),
-      ('coalesce_key', w.coalesce_key)
+      ('coalesce_key', w.coalesce_key),
+      ('concurrency_key', w.concurrency_key)
   ) as v (argument, value)
   where v.value is not null
     and not (v.argument = 'payload' and v.value in ('key', 'row', 'change', 'changed'));
@@ -9210,7 +9218,8 @@ create function :SCHEMA.watch(
   context text[] default null,
   on_error text default 'report',
   level text default null,
-  lock_wait interval default '5 seconds'
+  lock_wait interval default '5 seconds',
+  concurrency_key text default null
 )
   returns text
   language plpgsql
@@ -9248,6 +9257,7 @@ begin
   w.delay := delay;
   w.unique_key := unique_key;
   w.coalesce_key := coalesce_key;
+  w.concurrency_key := concurrency_key;
   w.context := coalesce(context, '{}');
   w.on_error := coalesce(on_error, 'report');
   w.changed_at := clock_timestamp();
@@ -9258,7 +9268,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.watch(regclass, text, text[], text[], text, text, text, text[], text, text[], integer, text, text, text, text, text, text[], text, text, interval) is
+comment on function :SCHEMA.watch(regclass, text, text[], text[], text, text, text, text[], text, text[], integer, text, text, text, text, text, text[], text, text, interval, text) is
 'Makes the changes of a table''s rows start a task, wherever they come from. Returns the name of the watch; calling it again with that name replaces it in one step, or does nothing where nothing changed.
   relation      the table
   task, tasks   who gets a job; or
@@ -9279,6 +9289,7 @@ comment on function :SCHEMA.watch(regclass, text, text[], text[], text, text, te
   level         row: triggers for each row; statement: for each statement. Left out: statement, but row for partitioned
                 and foreign tables and for partitions, where statement sees only writes that name the very same table
   lock_wait     how long to try for the lock that making a trigger needs
+  concurrency_key   of the jobs with this key one runs at a time, in order; ''key'' is the key of the row
 The SQL runs with the rights of the owner of the queue and without a search_path: only the owner may call this, or an admin, which is the same.
 After TRUNCATE there are no rows to look at: one job with {"event": "truncate"}, whatever condition and keys say.';
 --! EndIncluded watch/watch.sql
@@ -9389,14 +9400,14 @@ begin
   perform :SCHEMA.check_name('source', source);
   perform :SCHEMA.check_objects(jsonb_build_array(declaration), 'watch', 'name', array[
     'name', 'tasks', 'topic', 'events', 'columns', 'condition', 'payload', 'key', 'row_columns', 'batch', 'queue',
-    'priority', 'delay', 'unique_key', 'coalesce_key', 'context', 'on_error', 'level', 'lock_wait'
+    'priority', 'delay', 'unique_key', 'coalesce_key', 'concurrency_key', 'context', 'on_error', 'level', 'lock_wait'
   ]);
   select d.*
   into declared
   from jsonb_to_record(declaration) as d (
     name text, tasks text[], topic text, events text[], columns text[], condition text, payload text, key text[],
     row_columns text[], batch integer, queue text, priority text, delay text, unique_key text, coalesce_key text,
-    context text[], on_error text, level text, lock_wait interval
+    concurrency_key text, context text[], on_error text, level text, lock_wait interval
   );
   select k.*
   into before
@@ -9423,7 +9434,8 @@ begin
     context => declared.context,
     on_error => declared.on_error,
     level => declared.level,
-    lock_wait => declared.lock_wait
+    lock_wait => declared.lock_wait,
+    concurrency_key => declared.concurrency_key
   );
 
   -- One that was made by hand is changed, and stays when the code no longer names it.
@@ -9805,6 +9817,7 @@ select
     'delay ' || w.delay,
     'unique_key ' || w.unique_key,
     'coalesce_key ' || w.coalesce_key,
+    'concurrency_key ' || w.concurrency_key,
     'context ' || nullif(array_to_string(w.context, ' '), '')
   ) as options,
   w.on_error,

@@ -54,6 +54,8 @@ export interface WatchOptions<
   readonly uniqueKey?: string;
   /** While a job with this key waits, a change gives it its payload instead. `key` is the key of the row; or SQL over it. */
   readonly coalesceKey?: string;
+  /** Of the jobs with this key one runs at a time, in order. `key` is the key of the row; or SQL over it. */
+  readonly concurrencyKey?: string;
   /** Settings to copy into the headers of the jobs, such as `app.tenant`. */
   readonly context?: readonly string[];
   /** When an expression fails: `report` it and let the write go on (default), or `raise` it. */
@@ -88,6 +90,7 @@ const OPTIONS = [
   "delay",
   "uniqueKey",
   "coalesceKey",
+  "concurrencyKey",
   "context",
   "onError",
   "level",
@@ -148,6 +151,7 @@ export function defineWatch<
       delay: typeof delay === "number" ? toInterval(delay, `watch "${name}": delay`) : delay,
       unique_key: options.uniqueKey,
       coalesce_key: options.coalesceKey,
+      concurrency_key: options.concurrencyKey,
       context: options.context,
       on_error: options.onError,
       level: options.level,
