@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:e460ba23aa82433169582a9027d1492df4650870
+--! Hash: sha1:4fe515cd107d3373881e07a4de8a061d34704129
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -6787,7 +6787,7 @@ $$;
 comment on function :SCHEMA.tick_if_due(timestamptz) is 'Ticks where a schedule is due or a slot waits, at the price of two index probes; returns whether it did.';
 --! EndIncluded schedule/tick_if_due.sql
 --! Included finish/job_ended.sql
--- One trigger with one condition: each one more costs every job that ends some 2 %, whether or not it fires.
+-- One trigger with one condition, because the condition of each is tested for every job that ends.
 create function :SCHEMA.job_ended()
   returns trigger
   language plpgsql
