@@ -28,7 +28,7 @@ type Row = {
 async function agree(model: QueueModel, { pool }: Real): Promise<void> {
   const live = await rows<Row>(
     pool,
-    `select id::int, state, attempt, worker_id, lease, extract(epoch from run_at)::float8 * 1000 as run_at
+    `select id::int, state, attempt, worker_id, lease, (extract(epoch from run_at) * 1000)::float8 as run_at
      from rouse.job order by id`,
   );
   for (const row of live) {
@@ -67,7 +67,8 @@ test("B8, B12, B15: whatever several clients call, in any order, jobs go through
       "truncate rouse.job, rouse.archive, rouse.attempt_error, rouse.queue, rouse.worker, rouse.cancel_request",
     );
     await locker.query("begin");
-    const start = await value<number>(db.pool, "select extract(epoch from now())::float8 * 1000");
+    // Whole milliseconds, which is what a date of JavaScript holds: times that are alike here are alike there.
+    const start = Math.floor(await value<number>(db.pool, "select extract(epoch from now())::float8 * 1000"));
     const model = new QueueModel();
     model.workers.set(await value<number>(db.pool, "select rouse.register_v1('first')"), 0);
     return { model, real: { pool: db.pool, locker, start } };
