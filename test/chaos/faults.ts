@@ -70,6 +70,7 @@ const KINDS: readonly Kind[] = [
   ),
   sessions("snapshot held", 3, [5, 25], held("set transaction isolation level repeatable read; select 1")),
   { ...server("server restarted", 1.5, [0, 3], restart), restart: true },
+  { ...server("server stopped for a minute", 0.5, [60, 60], restart), restart: true },
   { ...server("server killed", 1.5, [0, 3], crash("SIGKILL")), crash: true },
   { ...server("server stopped at once", 1, [0, 3], crash("SIGQUIT")), crash: true },
   { ...server("session killed", 1.5, [0, 0], killSession), crash: true },
@@ -104,10 +105,14 @@ export interface FaultRecord {
 /** Workers of a server that has just started have 10 s to come back, in which none of them is taken for dead. */
 export const SETTLED_MS = 12_000;
 
-/** So many faults, spread over that time. Long ones come early, so that the run does not have to wait for them. */
+/**
+ * So many faults, spread over that time, none that would last for half of it. Long ones come early, so that the run does not have
+ * to wait for them.
+ */
 export function planFaults(random: Random, count: number, spanMs: number, posts: number): Fault[] {
+  const kinds = KINDS.filter(({ lasts: [, longest] }) => longest * 1_000 < spanMs / 2);
   const faults = Array.from({ length: count }, () => {
-    const kind = random.weighted(KINDS);
+    const kind = random.weighted(kinds);
     const lasts = random.between(...kind.lasts) * 1_000;
     const at = SETTLED_MS + random.next() * Math.max(spanMs - SETTLED_MS - lasts, spanMs / 4);
     return { at, lasts, kind, post: random.below(posts) };
