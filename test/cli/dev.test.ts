@@ -4,6 +4,7 @@ import { test } from "node:test";
 import pg from "pg";
 import { freePort } from "../../src/dev/port.ts";
 import { testDatabase } from "../support/database.ts";
+import { until } from "../support/until.ts";
 import { project, rouse, startRouse } from "./support.ts";
 
 const database = testDatabase({ template: "empty" });
@@ -29,7 +30,9 @@ test("A1, A2, A14: rouse dev is all it takes: a server, migrated, and a worker; 
   assert.equal(new URL(url).port, port);
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  assert.deepEqual((await client.query("select state from rouse.jobs")).rows, [{ state: "succeeded" }]);
+  await until(async () => (await client.query("select from rouse.jobs where state = 'succeeded'")).rowCount === 1, {
+    message: "the job has succeeded",
+  });
   await client.end();
 
   const second = await rouse(["dev"], { folder });
