@@ -217,6 +217,8 @@ export class WorkerProcess implements Worker {
   }
 
   async drained(): Promise<void> {
+    // What was committed before the call counts, even if its notification is still on the way.
+    this.#feed.wake();
     await this.#feed.drained(() => this.#executor.idle);
   }
 
