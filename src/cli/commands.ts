@@ -14,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command 
   purge: () => import("./commands/purge.ts"),
   pause: () => import("./commands/pause.ts"),
   resume: () => import("./commands/resume.ts"),
+  limit: () => import("./commands/limit.ts"),
   schedule: () => import("./commands/schedule.ts"),
   doctor: () => import("./commands/doctor.ts"),
   sql: () => import("./commands/sql.ts"),

@@ -4,20 +4,12 @@ import { readCrontab } from "../schedules/crontab.ts";
 import { secondOpinion } from "../schedules/second-opinion.ts";
 import type { Database } from "./database.ts";
 import { note, print } from "./output.ts";
-import { rawRows } from "./rows.ts";
-import { formatTable } from "./table.ts";
+import { printRows } from "./rows.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** Prints rows of a query as a table; false where there are none. */
-async function table({ client }: Database, text: string, values: unknown[]): Promise<boolean> {
-  const { names, rows } = await rawRows(client, text, values);
-  if (rows.length > 0) for (const line of formatTable(names, rows, { width: process.stdout.columns })) print(line);
-  return rows.length > 0;
-}
-
 export async function list(database: Database, names: readonly string[]): Promise<number> {
-  const found = await table(
-    database,
+  const found = await printRows(
+    database.client,
     `select schedule, spec, timezone, runs, next, next_local, last, last_state, count, source, last_error
     from ${database.schema}.schedules
     where $1::text[] = '{}' or schedule = any ($1)`,
@@ -36,7 +28,7 @@ export async function preview(
   const after = new Date();
   const upcoming = `${schema}.cron_upcoming($1, $2, $3, $4)`;
   const values = [spec, count, after, timezone];
-  if (!(await table(database, `select n, local, utc, note from ${upcoming}`, values))) {
+  if (!(await printRows(client, `select n, local, utc, note from ${upcoming}`, values))) {
     note("it never runs again");
     return 0;
   }

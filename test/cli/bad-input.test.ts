@@ -195,12 +195,14 @@ test("with the level it was told, each command works", async () => {
     const { id } = row!;
     const cases: [string, string[][]][] = [
       ["enqueue", [["enqueue", "fine", "{}"]]],
-      ["view", [["status"], ["jobs"], ["jobs", id]]],
+      ["view", [["status"], ["jobs"], ["jobs", id], ["limit", "list"]]],
       [
         "admin",
         [
           ["pause", "q"],
           ["resume", "q"],
+          ["limit", "set", "--queue", "q", "--concurrency", "1"],
+          ["limit", "drop", "--queue", "q"],
           ["purge", id],
         ],
       ],
