@@ -1,6 +1,5 @@
 import type { Logger } from "../log.ts";
-import { Alarm } from "./alarm.ts";
-import { Alertness } from "./alertness.ts";
+import { Appetite } from "./appetite.ts";
 import { Backoff } from "./backoff.ts";
 import type { Answer } from "./exchange.ts";
 import type { Finished } from "./finished.ts";
@@ -11,15 +10,6 @@ import { isRefusal, mayHaveCommitted } from "./sqlstate.ts";
 /**
  * The feed keeps the executor in work and the database informed, with one call for both: what has finished goes
  * in, what is next comes out.
- *
- * Nothing polls. The feed is either hungry (there may be ready jobs, so it asks whenever there is room) or
- * sated (the last answer said there are none). Sated turns to hungry by
- * - a wake: a notification, the safety look of a beat, a reconnected listener;
- * - the alarm, set to the next due time that the answer told, or to a soon second look where ready jobs were
- *   left that another transaction holds;
- * - a failed call, which may have missed a wake;
- * - nothing else. A wake that arrives while a call is under way is newer than the call's answer, so what the answer
- *   says of the rest is not believed.
  *
  * While calls are under way finished attempts gather and leave together with the next one, so that a batch is as
  * large as the database is slow, and no larger.
@@ -33,8 +23,6 @@ import { isRefusal, mayHaveCommitted } from "./sqlstate.ts";
 const CALLS = 2;
 /** Most jobs asked for, and most attempts finished, in a call. */
 const BATCH = 500;
-/** First and longest wait before looking again at ready jobs that were held by another transaction. */
-const LOOK_AGAIN_MS = { first: 100, longest: 400 };
 
 export interface FeedOptions {
   readonly exchange: (most: number, finished: readonly Finished[]) => Promise<Answer>;
@@ -54,22 +42,13 @@ export interface FeedOptions {
 
 export class Feed {
   readonly #options: FeedOptions;
-  readonly #alarm = new Alarm(() => this.#ring());
+  readonly #appetite: Appetite;
   readonly #backoff = new Backoff();
-  readonly #alertness: Alertness;
   readonly #outbox: Outbox;
   #retry: NodeJS.Timeout | undefined;
   #calls = 0;
   #asked = 0;
-  #wakes = 0;
-  #hungry = true;
-  /** The last claim got all that it asked for: there is work for a second call beside the first. */
-  #backlog = false;
-  #wakesAsked = -1;
   #due = false;
-  #lookAgainMs = LOOK_AGAIN_MS.first;
-  #leftLocked = false;
-  #claiming = true;
   #paused = false;
   #pumping = false;
   #waiting = false;
@@ -82,31 +61,34 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    this.#alertness = new Alertness(() => options.sayAwake().finally(() => this.wake()));
+    this.#appetite = new Appetite({
+      onDue: () => this.#ring(),
+      onHungry: () => this.wake(),
+      sayAwake: options.sayAwake,
+    });
     this.#outbox = new Outbox({ most: BATCH, log: options.log, onReady: () => this.#pumpSoon() });
   }
 
   /** There may be ready jobs. */
   wake(): void {
-    this.#wakes += 1;
-    this.#hungry = true;
+    this.#appetite.wake();
     this.#pumpSoon();
   }
 
   /** A job is due in that time, which the last answer may not have known. */
   dueIn(waitMs: number): void {
-    if (this.#claiming) this.#alarm.advance(Math.ceil(waitMs));
+    this.#appetite.dueIn(waitMs);
   }
 
   /** Something is due: schedules are fired by the call, so it is made even when there is no room for a job. */
   #ring(): void {
-    this.#due = this.#claiming;
+    this.#due = true;
     this.wake();
   }
 
   /** Room has appeared. */
   roomFreed(): void {
-    if (this.#hungry) this.#pumpSoon();
+    if (this.#appetite.hungry) this.#pumpSoon();
     this.#settle();
   }
 
@@ -138,9 +120,7 @@ export class Feed {
 
   /** Asks for no more jobs. */
   stopClaiming(): void {
-    this.#claiming = false;
-    this.#alarm.clear();
-    this.#alertness.asleep();
+    this.#appetite.end();
     this.#settle();
   }
 
@@ -151,9 +131,8 @@ export class Feed {
 
   /** Resolves when, besides, there are no ready jobs left and none is held here; or when no more will be claimed. */
   drained(isEmpty: () => boolean): Promise<void> {
-    return this.#until(
-      () => this.#isQuiet() && isEmpty() && (!this.#claiming || !(this.#hungry || this.#leftLocked || this.#inDoubt)),
-    );
+    const nothingLeft = () => this.#appetite.over || (this.#appetite.sated && !this.#inDoubt);
+    return this.#until(() => this.#isQuiet() && isEmpty() && nothingLeft());
   }
 
   #isQuiet(): boolean {
@@ -192,16 +171,13 @@ export class Feed {
 
   /** How many jobs to ask for in the next call. */
   #wanted(telling: boolean): number {
-    if (!this.#claiming || this.#paused || this.#inDoubt || !(this.#hungry || telling)) return 0;
+    if (this.#paused || this.#inDoubt || !this.#appetite.asks(telling, this.#asked)) return 0;
     if (telling && this.#backoff.attempts > 0) return 0;
-    // Two calls for one wake would contend for the same few jobs or schedules.
-    if (!telling && !this.#backlog && this.#asked > 0 && this.#wakesAsked === this.#wakes) return 0;
     return Math.min(Math.max(this.#options.room() - this.#asked, 0), BATCH);
   }
 
   async #call(most: number, ends: Finished[]): Promise<void> {
-    const wakes = this.#wakes;
-    if (most > 0) this.#wakesAsked = wakes;
+    const look = this.#appetite.look(most);
     const started = performance.now();
     const due = this.#due;
     this.#due = false;
@@ -212,7 +188,8 @@ export class Feed {
       this.callMs += (performance.now() - started - this.callMs) / 8;
       this.#gotThrough(most);
       this.#outbox.told(ends, answer.busy);
-      this.#read(answer, most, ends, wakes);
+      this.#read(answer, ends);
+      this.#appetite.answered(look, answer);
     } catch (error) {
       this.#due ||= due;
       this.#failed(error as Error & { code?: string }, most, ends);
@@ -224,41 +201,11 @@ export class Feed {
     this.#settle();
   }
 
-  #read(answer: Answer, most: number, ends: readonly Finished[], wakes: number): void {
-    if (answer.stale.size > 0) {
-      for (const end of ends) {
-        if (answer.stale.has(end.job.id)) this.#options.onStale(end, this.#outbox.wasSentBefore(end));
-      }
+  #read({ stale, claimed }: Answer, ends: readonly Finished[]): void {
+    for (const end of ends) {
+      if (stale.has(end.job.id)) this.#options.onStale(end, this.#outbox.wasSentBefore(end));
     }
-    if (answer.claimed.length > 0) {
-      this.#lookAgainMs = LOOK_AGAIN_MS.first;
-      this.#options.onClaimed(answer.claimed);
-    }
-    if (most > 0) {
-      this.#backlog = answer.rest === undefined;
-      if (this.#backlog) this.#alertness.busy();
-    }
-    if (wakes !== this.#wakes) return;
-    if (most > 0) {
-      this.#hungry = answer.rest === undefined;
-      this.#leftLocked = answer.rest?.lookAgain ?? false;
-      if (!this.#hungry) this.#alertness.asleep();
-    }
-    if (answer.rest === undefined || !this.#claiming) return;
-    const { lookAgain, waitMs } = answer.rest;
-    if (most === 0) {
-      // It did not look for jobs: whoever sleeps still wakes when it said.
-      if (waitMs !== null) this.#alarm.advance(Math.ceil(waitMs));
-      return;
-    }
-    if (lookAgain) {
-      this.#alarm.set(Math.min(this.#lookAgainMs, Math.ceil(waitMs ?? Infinity)));
-      this.#lookAgainMs = Math.min(this.#lookAgainMs * 2, LOOK_AGAIN_MS.longest);
-    } else if (waitMs === null) {
-      this.#alarm.clear();
-    } else {
-      this.#alarm.set(Math.ceil(waitMs));
-    }
+    if (claimed.length > 0) this.#options.onClaimed(claimed);
   }
 
   /** The call may have been carried out or not. Finishing again is safe, since the lease fences it. */
@@ -268,7 +215,7 @@ export class Feed {
       return;
     }
     this.#outbox.untold(ends);
-    this.#hungry = true;
+    this.#appetite.failed();
     if (most > 0) {
       this.#claimFailed = true;
       if (mayHaveCommitted(error)) this.#inDoubt = true;
