@@ -5,6 +5,7 @@ import { primaryOf } from "../client/primary.ts";
 import { Backoff } from "./backoff.ts";
 import type { FromHeartbeat, HeartbeatData, ToHeartbeat } from "./heartbeat-messages.ts";
 import { Peers } from "./peers.ts";
+import { within } from "./within.ts";
 
 /**
  * The heart of a worker process, in a thread of its own so that no handler can stop it, however long it
@@ -154,12 +155,10 @@ async function pause(ms: number): Promise<void> {
 
 /** Ending a session that is half dead may never come back. */
 async function end(session: pg.Client): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const enough = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, 1_000);
-  });
-  await Promise.race([session.end().catch(() => {}), enough]);
-  clearTimeout(timer);
+  await within(
+    1_000,
+    session.end().catch(() => {}),
+  );
 }
 
 function post(message: FromHeartbeat): void {

@@ -3,6 +3,7 @@ import pgListen from "pg-listen";
 import { primaryOf } from "../client/primary.ts";
 import type { Logger } from "../log.ts";
 import { Backoff } from "./backoff.ts";
+import { within } from "./within.ts";
 
 export interface ListenerOptions {
   /** Where to connect; several: to the one that takes writes. */
@@ -122,8 +123,8 @@ function parseHint(payload: string): Readonly<Record<string, unknown>> | undefin
 /** Ending a connection that is half dead may fail or never come back; either is fine. */
 async function end(subscriber: pgListen.Subscriber | undefined): Promise<void> {
   if (subscriber === undefined) return;
-  await Promise.race([
+  await within(
+    1_000,
     Promise.resolve(subscriber.close()).catch(() => {}),
-    new Promise((resolve) => setTimeout(resolve, 1_000).unref()),
-  ]);
+  );
 }
