@@ -82,7 +82,9 @@
 --!include limit/arrived_lanes.sql
 --!include limit/admit.sql
 --!include limit/repair_lanes.sql
+--!include limit/park.sql
 --!include limit/park_ready.sql
+--!include limit/park_admitted.sql
 --!include limit/settle_limits.sql
 --!include limit/job_limit_changed.sql
 --!include limit/check_limit.sql

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:4fe515cd107d3373881e07a4de8a061d34704129
+--! Hash: sha1:c85e7ac26adcec47f9cdfc3adef5b5067fd33fab
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -1199,6 +1199,7 @@ end;
 comment on function :SCHEMA.limited_lanes() is 'Tasks and queues that have a limit.';
 --! EndIncluded limit/limited_lanes.sql
 --! Included limit/lanes_of.sql
+-- A queue that is paused is one that lets nobody in: its jobs must not take slots that those of other queues could use.
 create function :SCHEMA.lanes_of(job :SCHEMA.job)
   returns text[]
   language sql
@@ -1208,12 +1209,22 @@ begin atomic
   select array_remove(array['key:' || job.concurrency_key], null) || array(
     select l.lane
     from :SCHEMA.job_limit as l
-    where (l.kind, l.name) in (('task', job.task), ('queue', job.queue))
-    order by l.kind desc
+    where l.kind = 'task'
+      and l.name = job.task
+  ) || array(
+    select l.lane
+    from :SCHEMA.job_limit as l
+    where l.kind = 'queue'
+      and l.name = job.queue
+    union
+    select 'queue:' || q.name
+    from :SCHEMA.queue as q
+    where q.name = job.queue
+      and q.paused_at is not null
   );
 end;
 
-comment on function :SCHEMA.lanes_of(:SCHEMA.job) is 'All lanes of a job: it starts when each has a slot and a token for it.';
+comment on function :SCHEMA.lanes_of(:SCHEMA.job) is 'All lanes of a job, its key, its task and its queue: it starts when each has a slot and a token for it.';
 --! EndIncluded limit/lanes_of.sql
 --! Included wake/job_inserted.sql
 -- One trigger serves enqueue, INSERT and COPY alike. Rows of a plain INSERT say ready by default: those due
@@ -2694,11 +2705,16 @@ declare
   tokens integer;
   slots integer := 2147483647;
 begin
+  if rule.paused_at is not null or starts_with(lane_room.lane, 'queue:') and exists (
+    select
+    from :SCHEMA.queue as q
+    where q.name = job.queue
+      and q.paused_at is not null
+  ) then
+    return null;
+  end if;
   if rule.lane is null then
     return slots;
-  end if;
-  if rule.paused_at is not null then
-    return 0;
   end if;
 
   select count(*)::integer as slots, count(*) filter (where not h.started)::integer as tokens
@@ -2729,13 +2745,14 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.lane_room(text, :SCHEMA.job, timestamptz) is 'How many jobs like this one the lane has slots and tokens for. Where only a token is missing it notes when there will be one. The caller has locked the lane.';
+comment on function :SCHEMA.lane_room(text, :SCHEMA.job, timestamptz) is 'How many jobs like this one the lane has slots and tokens for. Null: it is paused. Where only a token is missing it notes when there will be one. The caller has locked the lane.';
 --! EndIncluded limit/lane_room.sql
 --! Included limit/admit_lane.sql
 -- A job for which another of its lanes has no room goes to stand there: so none is looked at again before the lane that
 -- keeps it has changed, and a lane full of jobs of one busy key is no obstacle to the others. From a key to its task, and
--- on to its queue, only as many go as there would have been room for, so that a line does not wander to and fro. Where
--- one of the lanes is being admitted to elsewhere, all is left to the next look.
+-- on to its queue, only as many go as there would have been room for, so that a line does not wander to and fro; to one that is paused
+-- all go, since there they wait for a person. Where one of the lanes is being admitted to elsewhere, all is left to the
+-- next look.
 create function :SCHEMA.admit_lane(lane text, as_of timestamptz)
   returns text[]
   language plpgsql
@@ -2808,7 +2825,7 @@ begin
       if standing = admit_lane.lane then
         own_room := room;
       end if;
-      if room <= 0 then
+      if coalesce(room, 0) <= 0 then
         obstacle := standing;
         exit;
       end if;
@@ -2834,7 +2851,7 @@ begin
       from unnest(lanes) as l (lane)
       where l.lane not in (obstacle, admit_lane.lane);
       -- lanes has the key first, then the task, then the queue.
-      if array_position(lanes, obstacle) > array_position(lanes, admit_lane.lane) then
+      if room is not null and array_position(lanes, obstacle) > array_position(lanes, admit_lane.lane) then
         moved := moved + 1;
       end if;
       exit when moved >= own_room;
@@ -3051,6 +3068,34 @@ $$;
 
 comment on function :SCHEMA.repair_lanes(timestamptz, integer) is 'Part of each beat: looks again at lanes in which jobs stand, some at a time; returns how many queues have jobs to run now that nobody had looked at.';
 --! EndIncluded limit/repair_lanes.sql
+--! Included limit/park.sql
+create function :SCHEMA.park(ids bigint[], lane text)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  with parked as (
+    update :SCHEMA.job as j
+    set
+      state = 'blocked',
+      lane = park.lane
+    where j.id = any (ids)
+    returning j as job
+  )
+  insert into :SCHEMA.arrival (lane, job_id)
+  select h.lane, h.job_id
+  from parked as p
+  cross join lateral unnest(:SCHEMA.lanes_of(p.job)) as l (lane)
+  join :SCHEMA.holder as h on h.lane = l.lane and h.job_id = (p.job).id;
+end;
+$$;
+
+comment on function :SCHEMA.park(bigint[], text) is 'Has ready jobs, which the caller has locked, stand in that lane and leave the slots that they have.';
+--! EndIncluded limit/park.sql
 --! Included limit/park_ready.sql
 -- Rows that somebody holds are skipped: a claim under way takes its jobs all the same, and the next sweep finds the rest.
 create function :SCHEMA.park_ready(rule :SCHEMA.job_limit)
@@ -3062,40 +3107,58 @@ create function :SCHEMA.park_ready(rule :SCHEMA.job_limit)
 as $$
 #variable_conflict use_column
 begin
-  with due as (
-    select id
-    from :SCHEMA.job
-    where state = 'ready'
-      and case rule.kind
-        when 'task' then task = rule.name
-        when 'queue' then queue = rule.name
-        when 'key' then rule.paused_at is not null and concurrency_key = rule.name
-      end
-      and (
-        rule.paused_at is not null
-        or not exists (select from :SCHEMA.holder as h where h.lane = rule.lane and h.job_id = id)
-      )
-    order by id
-    for update skip locked
-  ),
-  parked as (
-    update :SCHEMA.job as j
-    set
-      state = 'blocked',
-      lane = rule.lane
-    where j.id = any (array(select id from due))
-    returning j as job
-  )
-  insert into :SCHEMA.arrival (lane, job_id)
-  select h.lane, h.job_id
-  from parked as p
-  cross join lateral unnest(:SCHEMA.lanes_of(p.job)) as l (lane)
-  join :SCHEMA.holder as h on h.lane = l.lane and h.job_id = (p.job).id;
+  perform :SCHEMA.park(
+    array(
+      select id
+      from :SCHEMA.job
+      where state = 'ready'
+        and case rule.kind
+          when 'task' then task = rule.name
+          when 'queue' then queue = rule.name
+          when 'key' then rule.paused_at is not null and concurrency_key = rule.name
+        end
+        and (
+          rule.paused_at is not null
+          or not exists (select from :SCHEMA.holder as h where h.lane = rule.lane and h.job_id = id)
+        )
+      order by id
+      for update skip locked
+    ),
+    rule.lane
+  );
 end;
 $$;
 
 comment on function :SCHEMA.park_ready(:SCHEMA.job_limit) is 'Has jobs that are ready stand in line for a limit that is new to them, or for the end of a pause.';
 --! EndIncluded limit/park_ready.sql
+--! Included limit/park_admitted.sql
+-- Found by their slots, which are few, and not in the queue, where any number of jobs may be ready.
+create function :SCHEMA.park_admitted(queue text)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
+as $$
+begin
+  perform :SCHEMA.park(
+    array(
+      select j.id
+      from :SCHEMA.job as j
+      where j.id = any (array(select h.job_id from :SCHEMA.holder as h))
+        and j.state = 'ready'
+        and j.queue = park_admitted.queue
+      order by j.id
+      for update skip locked
+    ),
+    'queue:' || park_admitted.queue
+  );
+end;
+$$;
+
+comment on function :SCHEMA.park_admitted(text) is 'Has jobs of a queue that is paused, which were admitted under their limits and not claimed, give their slots to others.';
+--! EndIncluded limit/park_admitted.sql
 --! Included limit/settle_limits.sql
 -- A transaction that was open when a limit came may commit jobs that know nothing of it.
 create function :SCHEMA.settle_limits()
@@ -7251,6 +7314,7 @@ begin
     paused_at = excluded.paused_at,
     paused_by = excluded.paused_by
   where :SCHEMA.queue.paused_at is null;
+  perform :SCHEMA.park_admitted(pause.queue);
 end;
 $$;
 
@@ -7288,6 +7352,8 @@ begin
   where name = resume.queue
     and paused_at is not null;
   if found then
+    insert into :SCHEMA.arrival (lane)
+    values ('queue:' || resume.queue);
     perform :SCHEMA.wake_queue(resume.queue);
   end if;
 end;
@@ -9703,7 +9769,7 @@ create view :SCHEMA.limits as
 select
   coalesce(l.kind, split_part(u.lane, ':', 1)) as kind,
   coalesce(l.name, substr(u.lane, strpos(u.lane, ':') + 1)) as name,
-  case when l.paused_at is not null then 'paused ' || :SCHEMA.short(clock_timestamp() - l.paused_at) else 'open' end as status,
+  coalesce('paused ' || :SCHEMA.short(clock_timestamp() - coalesce(l.paused_at, q.paused_at)), 'open') as status,
   l.concurrency,
   l.rate || ' in ' || :SCHEMA.short(l.period) as rate,
   case when l.rate is not null then l.burst end as burst,
@@ -9731,6 +9797,7 @@ full join (
     group by lane
   ) as b on b.lane = h.lane
 ) as u on u.lane = l.lane
+left join :SCHEMA.queue as q on 'queue:' || q.name = coalesce(l.lane, u.lane)
 left join :SCHEMA.meter as m on m.lane = coalesce(l.lane, u.lane)
 order by 1, 2;
 
@@ -10162,22 +10229,24 @@ begin atomic
     format('%s jobs stand in line, the first since %s, and ', u.jobs, :SCHEMA.short(as_of - u.since))
       || case
         when u.lane is null then 'no limit is about them'
-        when l.paused_at is not null then 'it is paused since ' || :SCHEMA.short(as_of - l.paused_at)
+        when p.since is not null then 'it is paused since ' || :SCHEMA.short(as_of - p.since)
         when h.idle is not null then format('its slot is held by job %s of "%s", which does not run', h.idle, h.idle_task)
         else 'none of its jobs runs'
       end,
     'They wait, and those that come after them.',
     case
       when u.lane is null then 'They were inserted as blocked: set their run_at again, which files them anew, or purge() them.'
-      when l.paused_at is not null then 'resume() it, or cancel() the jobs.'
+      when p.since is not null then 'resume() it, or cancel() the jobs.'
       when h.idle is not null then 'Start a worker for that job, cancel() it, or give the limit more concurrency.'
       else 'Look whether workers run: their beats repair a line that was forgotten within seconds.'
     end
   from lines as u
   left join held as h on h.lane = u.lane
   left join :SCHEMA.job_limit as l on l.lane = u.lane
+  left join :SCHEMA.queue as q on 'queue:' || q.name = u.lane
   left join :SCHEMA.meter as m on m.lane = u.lane
-  where l.paused_at is not null
+  cross join lateral (select coalesce(l.paused_at, q.paused_at) as since) as p
+  where p.since is not null
      or coalesce(h.running, 0) = 0 and m.next_at is null
   order by u.since
   limit 20;

@@ -99,6 +99,51 @@ test("B20: a task or a key is paused at once, and resumed, from psql", async () 
   assert.deepEqual(await rows(db.pool, "select from rouse.job_limit"), []);
 });
 
+for (const paused of ["queue => 'slow'", "task => 'slow'"]) {
+  test(`B20: what is paused (${paused}) takes no slot of a key from others, and is let in when it is resumed`, async () => {
+    const slow = async () => enqueue(db.pool, "slow", { queue: "slow", concurrency_key: "k" });
+    const fast = async () => enqueue(db.pool, "fast", { concurrency_key: "k" });
+    const admitted = await slow();
+    await db.query("select rouse.admit()");
+    await db.query(`select rouse.pause(${paused})`);
+    const later = [await slow(), await slow()];
+    const others = [await fast(), await fast()];
+    for (const other of others) {
+      const [job] = await claim(db.pool, worker, { most: 9 });
+      assert.equal(job?.id, other);
+      await complete(db.pool, job!);
+    }
+    assert.deepEqual(await claim(db.pool, worker, { most: 9 }), []);
+    assert.equal(await states(db), "blocked blocked blocked");
+    const lane = paused.replace(" => '", " ").replace("'", "");
+    assert.deepEqual(await rows(db.pool, "select distinct \"when\" from rouse.jobs where state = 'blocked'"), [
+      { when: `waits for ${lane}` },
+    ]);
+    assert.match(
+      await value(db.pool, "select status from rouse.limits where kind || ' ' || name = $1", [lane]),
+      /^paused/,
+    );
+
+    await db.query(`select rouse.resume(${paused})`);
+    const order: string[] = [];
+    for (let job = await claimOne(db.pool, worker); job !== undefined; ) {
+      order.push(job.id);
+      await complete(db.pool, job);
+      [job] = (await claim(db.pool, worker, { most: 9 })) as [typeof job];
+    }
+    assert.deepEqual(order, [admitted, ...later]);
+  });
+}
+
+test("B20: a job of a paused queue that is moved to another one starts", async () => {
+  await db.query("select rouse.pause(queue => 'slow')");
+  const id = await enqueue(db.pool, "t", { queue: "slow", concurrency_key: "k" });
+  assert.equal(await claimed(), 0);
+  await db.query("select rouse.reschedule($1, queue => 'fast')", [id]);
+  assert.equal((await claimOne(db.pool, worker)).id, id);
+  await db.query("select rouse.resume(queue => 'slow')");
+});
+
 test("a limit of the code is set when it is declared, changed and gone with it; one from SQL stays", async () => {
   const limits = () =>
     rows(
