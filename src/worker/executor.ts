@@ -21,6 +21,8 @@ export interface ExecutorOptions extends Omit<AttemptTools, "onDecided"> {
   readonly claimsAhead: boolean;
   readonly tasks: TaskRegistry;
   readonly log: Logger;
+  /** Whether what was claimed is still this worker's, as far as it can tell without asking. */
+  readonly mayBegin: () => boolean;
   readonly onFinished: (finished: Finished) => void;
   /** A slot became free and nothing is left to fill it. */
   readonly onRoom: () => void;
@@ -121,8 +123,7 @@ export class Executor {
   /** Takes no more jobs and gives back what was claimed ahead. */
   stop(): void {
     this.#stopping = true;
-    this.#giveBack(this.#gathering.take());
-    this.#giveBack(this.#takeAhead());
+    this.#giveBackWaiting();
   }
 
   /** Resolves when no handler runs. */
@@ -164,6 +165,11 @@ export class Executor {
   }
 
   #fill(): void {
+    // A process that was frozen wakes up with jobs that others may have run meanwhile.
+    if (!this.#options.mayBegin()) {
+      this.#giveBackWaiting();
+      return;
+    }
     this.#gather();
     while (!this.#paused && this.#attempts.size < this.#options.concurrency) {
       const batch = this.#gathering.next();
@@ -234,6 +240,11 @@ export class Executor {
       },
       Math.max(LONGEST_AHEAD_MS - waited, 0) + 1,
     );
+  }
+
+  #giveBackWaiting(): void {
+    this.#giveBack(this.#gathering.take());
+    this.#giveBack(this.#takeAhead());
   }
 
   #giveBack(jobs: readonly ClaimedJob[]): void {

@@ -87,6 +87,7 @@ export class WorkerProcess implements Worker {
       concurrency: this.#slots.total,
       // A job claimed ahead might take the slot of another queue.
       claimsAhead: !this.#slots.apart,
+      mayBegin: () => !this.#isSilent(),
       onFinished: (finished) => this.#feed.finish(finished),
       // Of a queue without a free slot nobody has looked whether it has jobs.
       onRoom: () => (this.#slots.apart ? this.#feed.wake() : this.#feed.roomFreed()),
@@ -283,8 +284,12 @@ export class WorkerProcess implements Worker {
 
   /** What it claimed now might go to others before it is done. The beat that ends this tells of what is ready. */
   #mayBeTakenForDead(): boolean {
-    const heartbeat = this.#heartbeat;
-    return heartbeat === undefined || heartbeat.lost || heartbeat.silentMs > this.#protocol.leaseMs / 2;
+    return this.#heartbeat === undefined || this.#heartbeat.lost || this.#isSilent();
+  }
+
+  /** Nothing was heard of its heart for so long that others may have its jobs by now. */
+  #isSilent(): boolean {
+    return this.#heartbeat !== undefined && this.#heartbeat.silentMs > this.#protocol.leaseMs / 2;
   }
 
   #longHeld(): number {

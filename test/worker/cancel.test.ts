@@ -156,6 +156,7 @@ test("B11: a job that was claimed ahead and has not begun is cancelled without r
     tasks: new TaskRegistry([task]),
     concurrency: 1,
     claimsAhead: true,
+    mayBegin: () => true,
     callMs: () => 1,
     onRoom: () => {},
     onFinished: ({ kind, job }) => {

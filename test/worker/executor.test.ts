@@ -11,7 +11,7 @@ import { Latch, Tally } from "../support/latch.ts";
 import { TestLog } from "../support/log.ts";
 
 /** Without a database: what is tried here is the order and number in which claimed jobs are begun and given back. */
-function executor(concurrency: number) {
+function executor(concurrency: number, mayBegin = () => true) {
   const begun = new Tally<{ id: number; end: () => void }>();
   const finished = new Tally<Finished>();
   const task = defineTask("gated", {
@@ -32,6 +32,7 @@ function executor(concurrency: number) {
     concurrency,
     claimsAhead: true,
     tasks: new TaskRegistry([task]),
+    mayBegin,
     onFinished: (end) => finished.add(end),
     onRoom: () => {},
     callMs: () => 5,
@@ -114,4 +115,28 @@ test("B8: what is lost is neither run nor given back, and leaves as much room as
   slots.accept([job(4)]);
   assert.equal(begun.all.length, 2);
   begun.all[1]!.end();
+});
+
+test("B8: what a process holds when it wakes from a freeze goes back unbegun", async () => {
+  let frozen = false;
+  const { begun, finished, executor: slots } = executor(1, () => !frozen);
+  slots.accept([job(1), job(2), job(3)]);
+  frozen = true;
+  begun.all[0]!.end();
+  await slots.emptied();
+  slots.accept([job(4)]);
+  assert.deepEqual(
+    begun.all.map(({ id }) => id),
+    [1],
+  );
+  assert.deepEqual(
+    finished.all.map(({ kind, job: { id } }) => [kind, id]),
+    [
+      ["completed", 1],
+      ["released", 2],
+      ["released", 3],
+      ["released", 4],
+    ],
+  );
+  assert.equal(slots.held().length, 0);
 });
