@@ -1,4 +1,5 @@
 import type { Check } from "./invariants.ts";
+import { RATE, SLOTS, WIDE } from "./limits.ts";
 
 /** How soon a claim is on disk though its commit did not wait for that, in milliseconds; with time to spare. */
 const FLUSHED_AFTER_MS = 2_000;
@@ -7,25 +8,46 @@ const AHEAD_MS = 1_000;
 /** How long after a fault its effects last: backing off, connecting and registering again. */
 const AFTERMATH_MS = 10_000;
 
+/** No handler goes on for longer, frozen or not. */
+const LONGEST_RUN_MS = 60_000;
+/** Seconds between a claim and the start of its handler, where the process or its network stands still meanwhile. */
+const RATE_LATE_S = 2;
+
+/** How long a worker may take to come back to a server that has started, where nothing keeps it. */
+const RETURN_MS = 6_000;
+/** Time after the start of a server in which no worker is taken for dead: 10 s from the first beat, and 1.9 s. */
+const RESTART_PATIENCE_MS = 11_000;
+
 /** Faults that strike the process of a run: its own, and those of the server and of all sessions. */
 const STRIKES = "(f.process is null or f.process = a.process)";
 
 /**
- * Pairs of runs of one job that were going on at the same time, the earlier claimed first. That is allowed only where the
- * lease had passed on: the first one's worker was frozen or cut off for longer than others wait for it, or a crash of
- * the server forgot the claim.
+ * Whether the lease of run `a` may have passed on before run `b` began: its worker was frozen or cut off for longer than others
+ * wait for it, or was kept from coming back to a server that had started anew; or a crash of the server forgot the claim.
  */
+const PASSED_ON = `(
+  exists (
+    select from ledger.fault as f
+    where ${STRIKES}
+      and (
+        f.patience is not null and b.began - f.began >= f.patience and f.ended >= a.began - ${AHEAD_MS}
+        or f.crash and f.began <= b.began and f.ended >= a.began - ${AHEAD_MS} - ${FLUSHED_AFTER_MS}
+          and f.began <= a.began + ${FLUSHED_AFTER_MS}
+      )
+  )
+  or exists (
+    select from ledger.fault as s
+    join ledger.fault as f on f.absent and f.process = a.process
+    where s.restart
+      and a.began <= s.ended + ${AHEAD_MS}
+      and f.began <= s.ended + ${RETURN_MS}
+      and least(f.ended, b.began) >= s.ended + ${RESTART_PATIENCE_MS}
+  )
+)`;
+
+/** Pairs of runs of one job that were going on at the same time, the earlier claimed first. */
 export const OVERLAPS = `
-  select a.job_id, a.run as first, b.run as second, round(b.began - a.began) as ms_after,
-    exists (
-      select from ledger.fault as f
-      where ${STRIKES}
-        and (
-          f.patience is not null and b.began - f.began >= f.patience and f.ended >= a.began - ${AHEAD_MS}
-          or f.crash and f.began <= b.began and f.ended >= a.began - ${AHEAD_MS} - ${FLUSHED_AFTER_MS}
-            and f.began <= a.began + ${FLUSHED_AFTER_MS}
-        )
-    ) as allowed
+  select a.job_id, a.run as first, b.run as second, round(b.began - a.began) as ms_after, ${PASSED_ON} as allowed
   from ledger.run as a
   join ledger.run as b on b.job_id = a.job_id and b.run <> a.run and b.began >= a.began
   left join ledger.death as d on d.process = a.process
@@ -122,10 +144,61 @@ export const AUDIT: readonly Check[] = [
            where a.outcome = 'ok'
              and not exists (
                select from ledger.fault as f
-               where ${STRIKES}
+               where (f.process is null or f.process in (a.process, b.process))
                  and f.began <= a.ended + 1000
                  and f.ended >= a.began - ${AFTERMATH_MS}
              )`,
+  },
+  {
+    title: "no more jobs of a key than its limit ran at once, but where a lease had passed on",
+    text: `select b.concurrency_key, b.run, round(b.began) as began, array_agg(a.run) as others
+           from ledger.keyed as b
+           join ledger.keyed as a
+             on a.concurrency_key = b.concurrency_key
+            and a.job_id <> b.job_id
+            and a.began between b.began - ${LONGEST_RUN_MS} and b.began
+           left join ledger.death as d on d.process = a.process
+           where b.began < coalesce(a.ended, d.at, 'infinity')
+             and not ${PASSED_ON}
+           group by b.concurrency_key, b.run, b.began
+           having count(*) >= case b.concurrency_key when '${WIDE.key}' then ${WIDE.concurrency} else 1 end`,
+  },
+  {
+    title: "no rate was exceeded, by the instants of the claims",
+    text: overRate(
+      RATE.burst,
+      "select id as run, extract(epoch from started_at) as at from rouse.archive where task = 'rated' and started_at is not null",
+    ),
+  },
+  {
+    title: "no rate was exceeded, by the handlers that began, but for their way there and where a crash forgot claims",
+    text: overRate(
+      RATE.burst + RATE.rate * RATE_LATE_S,
+      `select a.run, (a.began / 1000)::numeric as at
+       from ledger.run as a join ledger.enqueued as e using (job_id, n)
+       where e.task = 'rated'
+         and not exists (
+           select from ledger.fault as f
+           where f.crash and a.began between f.began - ${FLUSHED_AFTER_MS} and f.began + ${AHEAD_MS}
+         )`,
+    ),
+  },
+  {
+    title: "no queue with slots of its own had more of them in a worker",
+    text: `select b.run, array_agg(a.run) as others
+           from (ledger.run join ledger.enqueued using (job_id, n)) as b
+           join (ledger.run join ledger.enqueued using (job_id, n)) as a
+             on a.process = b.process
+            and a.run <> b.run
+            and a.began between b.began - ${LONGEST_RUN_MS} and b.began
+           where b.process like '${SLOTS.post}.%'
+             and a.queue = '${SLOTS.queue}'
+             and b.queue = '${SLOTS.queue}'
+             -- A batch has one slot.
+             and 'batched' not in (a.task, b.task)
+             and b.began < coalesce(a.ended, 'infinity')
+           group by b.run
+           having count(*) >= ${SLOTS.slots}`,
   },
   {
     title: "every second has one slot of the schedule, and each slot's job ran",
@@ -149,3 +222,17 @@ export const AUDIT: readonly Check[] = [
            select application_name from pg_stat_activity where application_name like 'rouse%'`,
   },
 ];
+
+/** Starts up to which more had been made in some time than burst + rate * time, of rows of (run, at), at in seconds. */
+function overRate(burst: number, starts: string): string {
+  return `
+    select run, at, most
+    from (
+      select run, at, 1 + behind - min(behind) over (order by n) as most
+      from (
+        select run, at, n, n - at * ${RATE.rate} as behind
+        from (select run, at, row_number() over (order by at) as n from (${starts}) as s) as t
+      ) as u
+    ) as v
+    where most > ${burst} + 0.001`;
+}

@@ -26,6 +26,8 @@ interface Kind {
   readonly crash?: true;
   /** The server starts anew, as it does after a crash anyway. */
   readonly restart?: true;
+  /** As long as it lasts the worker cannot come back to the server. */
+  readonly absent?: true;
   /** How long after its end it still has its effect, in milliseconds. */
   readonly echo?: number;
   readonly run: (world: World, post: Post, last: () => Promise<void>) => Promise<unknown>;
@@ -48,12 +50,12 @@ const KINDS: readonly Kind[] = [
     await last();
     post.spawn();
   }),
-  worker("worker frozen", 5, [0.2, 10], freeze),
-  { ...worker("worker frozen past its lease", 1.5, [31, 38], freeze), patience: SILENT_PATIENCE_MS },
-  { ...worker("worker cut off for a moment", 5, [0, 1], cut), patience: CUT_PATIENCE_MS },
-  { ...worker("worker cut off", 4, [3, 10], cut), patience: CUT_PATIENCE_MS },
-  worker("network stalled", 4, [0.5, 10], stall),
-  { ...worker("network stalled past the lease", 1, [31, 38], stall), patience: SILENT_PATIENCE_MS },
+  { ...worker("worker frozen", 5, [0.2, 10], freeze), absent: true },
+  { ...worker("worker frozen past its lease", 1.5, [31, 38], freeze), patience: SILENT_PATIENCE_MS, absent: true },
+  { ...worker("worker cut off for a moment", 5, [0, 1], cut), patience: CUT_PATIENCE_MS, absent: true },
+  { ...worker("worker cut off", 4, [3, 10], cut), patience: CUT_PATIENCE_MS, absent: true },
+  { ...worker("network stalled", 4, [0.5, 10], stall), absent: true },
+  { ...worker("network stalled past the lease", 1, [31, 38], stall), patience: SILENT_PATIENCE_MS, absent: true },
   worker("listener silent", 4, [0, 0], async (_world, post) => post.proxy.silence("rouse listener")),
   { ...worker("heartbeat silent", 3, [0, 0], silentHeartbeat), echo: 12_000 },
   { ...worker("exchange silent", 2, [0, 0], silentExchange), echo: SILENT_EXCHANGE_MS },
@@ -100,6 +102,7 @@ export interface FaultRecord {
   readonly patience: number | undefined;
   readonly crash: boolean;
   readonly restart: boolean;
+  readonly absent: boolean;
 }
 
 /** Workers of a server that has just started have 10 s to come back, in which none of them is taken for dead. */
@@ -141,6 +144,7 @@ export async function inflict(world: World, { kind, lasts, post: index }: Fault)
     patience: kind.patience,
     crash: kind.crash ?? false,
     restart: kind.restart ?? kind.crash ?? false,
+    absent: kind.absent ?? false,
   };
 }
 

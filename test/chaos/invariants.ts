@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { WIDE } from "./limits.ts";
 
 /** Something that must hold: its query gives the rows for which it does not. */
 export interface Check {
@@ -29,6 +30,13 @@ export const INVARIANTS: readonly Check[] = [
     title: "no two live jobs have the same unique key",
     text: `select task, unique_key, array_agg(id) as ids from rouse.job
            where unique_key is not null group by task, unique_key having count(*) > 1`,
+  },
+  {
+    title: "no more jobs of a key than its limit have a slot",
+    text: `select concurrency_key, array_agg(id) as ids from rouse.job
+           where concurrency_key is not null and state in ('ready', 'running')
+           group by concurrency_key
+           having count(*) > case concurrency_key when '${WIDE.key}' then ${WIDE.concurrency} else 1 end`,
   },
 ];
 

@@ -8,7 +8,9 @@ create table ledger.enqueued (
   job_id bigint not null,
   task text not null,
   unique_key text,
-  due_at timestamptz not null
+  due_at timestamptz not null,
+  queue text not null,
+  concurrency_key text
 );
 
 -- Jobs of which cancel() said that it cancelled them.
@@ -65,6 +67,7 @@ create table ledger.death (
 -- patience: milliseconds after which the fault lets a worker that still runs be taken for dead; null: never.
 -- crash: what had been committed asynchronously may be forgotten.
 -- restart: workers have some seconds to come back, in which none of them is taken for dead.
+-- absent: as long as it lasts its worker cannot come back.
 create table ledger.fault (
   kind text not null,
   process text,
@@ -72,5 +75,6 @@ create table ledger.fault (
   ended double precision not null,
   patience double precision,
   crash boolean not null,
-  restart boolean not null
+  restart boolean not null,
+  absent boolean not null
 );

@@ -48,6 +48,9 @@ export async function closeLedger(
     create index on ledger.enqueued (n);
     create index on ledger.enqueued (job_id);
     create index on ledger.enqueued (task, unique_key) where unique_key is not null;
+    create table ledger.keyed as
+      select * from ledger.run join ledger.enqueued using (job_id, n) where concurrency_key is not null;
+    create index on ledger.keyed (concurrency_key, began);
     analyze`);
 }
 

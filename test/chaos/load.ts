@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { createRouse, type ManyJob, type Rouse } from "../../src/index.ts";
 import { now } from "./clock.ts";
+import { KEYS, WIDE } from "./limits.ts";
 import type { Random } from "./random.ts";
 
 /** Jobs in a transaction. */
@@ -10,7 +11,7 @@ const BATCH = 25;
 const SOURCES = 4;
 /** Rest between two transactions of a source that is behind. */
 const HURRY_MS = 5;
-const KEYS = 50;
+const UNIQUE_KEYS = 50;
 
 interface Draft {
   readonly n: number;
@@ -124,8 +125,8 @@ export class Load {
       handles[index]!.created ? [{ ...draft, id: handles[index]!.id }] : [],
     );
     await client.query(
-      `insert into ledger.enqueued (n, job_id, task, unique_key, due_at)
-       select t.n, j.id, j.task, j.unique_key, j.run_at
+      `insert into ledger.enqueued (n, job_id, task, unique_key, due_at, queue, concurrency_key)
+       select t.n, j.id, j.task, j.unique_key, j.run_at, j.queue, j.concurrency_key
        from unnest($1::bigint[], $2::bigint[]) as t (n, id)
        join rouse.job as j using (id)`,
       [created.map(({ n }) => n), created.map(({ id }) => id)],
@@ -141,22 +142,32 @@ export class Load {
     });
   }
 
-  #draw(): { task: string; payload?: object } & Omit<ManyJob<string>, "task" | "payload"> {
+  #draw(): Omit<ManyJob<string>, "payload"> & { readonly payload?: object } {
     const random = this.#random;
-    const options = {
+    const draft = this.#drawTask();
+    // What its handler still does after ctx.transaction has committed is no part of its job: its key is free by then.
+    const keyed = draft.task !== "effect" && random.chance(0.06);
+    return {
+      ...draft,
       ...(random.chance(0.1) ? { delay: Math.round(random.between(0, 5_000)) } : {}),
       ...(random.chance(0.1) ? { priority: random.below(11) - 5 } : {}),
       ...(random.chance(0.05) ? { queue: `queue ${random.below(3)}` } : {}),
-      ...(random.chance(0.03) ? { uniqueKey: `key ${random.below(KEYS)}` } : {}),
+      ...(random.chance(0.03) ? { uniqueKey: `key ${random.below(UNIQUE_KEYS)}` } : {}),
+      ...(keyed ? { concurrencyKey: random.chance(0.2) ? WIDE.key : `key ${random.below(KEYS)}` } : {}),
     };
+  }
+
+  #drawTask(): { readonly task: string; readonly payload?: object } {
+    const random = this.#random;
     const dice = random.next();
-    if (dice < 0.2) return { task: "effect", payload: { ms: random.chance(0.02) ? 100 : 0 }, ...options };
-    if (dice < 0.25) return { task: "slow", payload: { ms: Math.round(random.between(5, 150)) }, ...options };
-    if (dice < 0.252) return { task: "slow", payload: { ms: Math.round(random.between(500, 5_000)) }, ...options };
-    if (dice < 0.2522) return { task: "computing", payload: { ms: Math.round(random.between(50, 500)) }, ...options };
-    if (dice < 0.28) return { task: "flaky", payload: { fails: 1 + random.below(3) }, ...options };
-    if (dice < 0.29) return { task: "doomed", ...options };
-    if (dice < 0.33) return { task: "batched", ...options };
-    return { task: "quick", ...options };
+    if (dice < 0.2) return { task: "effect", payload: { ms: random.chance(0.02) ? 100 : 0 } };
+    if (dice < 0.25) return { task: "slow", payload: { ms: Math.round(random.between(5, 150)) } };
+    if (dice < 0.252) return { task: "slow", payload: { ms: Math.round(random.between(500, 5_000)) } };
+    if (dice < 0.2522) return { task: "computing", payload: { ms: Math.round(random.between(50, 500)) } };
+    if (dice < 0.28) return { task: "flaky", payload: { fails: 1 + random.below(3) } };
+    if (dice < 0.29) return { task: "doomed" };
+    if (dice < 0.3) return { task: "rated" };
+    if (dice < 0.34) return { task: "batched" };
+    return { task: "quick" };
   }
 }

@@ -26,6 +26,7 @@ import { describe, type FaultRecord, inflict, planFaults, SERVER_SETTINGS, type 
 import { Fleet } from "./fleet.ts";
 import { INVARIANTS, violations } from "./invariants.ts";
 import { closeLedger, createLedger } from "./ledger.ts";
+import { WIDE } from "./limits.ts";
 import { Load } from "./load.ts";
 import { Random } from "./random.ts";
 import { report } from "./report.ts";
@@ -118,6 +119,9 @@ try {
   await server.start(SERVER_SETTINGS);
   await migrate({ connectionString: server.url() });
   await withClient(createLedger);
+  await withClient((client) =>
+    client.query("select rouse.set_limit(key => $1, concurrency => $2)", [WIDE.key, WIDE.concurrency]),
+  );
   const fleet = await Fleet.start(workers, server.url(), folder);
   const load = new Load(server.url(), new Random(seed + 1));
   const over = new AbortController();

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { createLogger, createRouse, defineTask, type JobInfo, PermanentError } from "../../src/index.ts";
 import { now } from "./clock.ts";
+import { RATE, SLOTS } from "./limits.ts";
 
 export interface WorkerSettings {
   readonly url: string;
@@ -41,6 +42,7 @@ const options = { payload, retry, keep: { succeeded: "7 days", failed: "7 days" 
 
 const tasks = [
   defineTask("quick", { ...options, run: ({ n }, ctx) => journaled(ctx.job, n, async () => {}) }),
+  defineTask("rated", { ...options, limit: RATE, run: ({ n }, ctx) => journaled(ctx.job, n, async () => {}) }),
   defineTask("slow", {
     ...options,
     run: ({ n, ms }, ctx) =>
@@ -95,6 +97,9 @@ const tasks = [
 
 const log = createLogger({ format: "text", write: (line) => writeSync(logFile, `${Math.round(now())} ${line}\n`) });
 const rouse = createRouse({ connectionString: url, tasks, log });
+const slots = name.startsWith(`${SLOTS.post}.`)
+  ? { queues: { [SLOTS.queue]: SLOTS.slots, "*": SLOTS.others } }
+  : { concurrency: SLOTS.slots + SLOTS.others };
 let stopping = false;
 stop = () => {
   stopping = true;
@@ -104,7 +109,7 @@ stop = () => {
 // A worker does not start without its database; whoever runs it tries again, here as anywhere.
 while (!stopping) {
   try {
-    await rouse.startWorker({ name, concurrency: 20, grace: "4s" });
+    await rouse.startWorker({ name, ...slots, grace: "4s" });
     break;
   } catch (error) {
     log.warn("the worker did not start", { error: (error as Error).message });
