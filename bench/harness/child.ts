@@ -9,7 +9,7 @@ await sql.connect();
 const measures: Measures = await scenario.variants[variantName]!.measure({
   url,
   sql,
-  size: (full) => Math.max(1, Math.round(full * Number(scale))),
+  size: (full, least = 1) => Math.max(least, Math.round(full * Number(scale))),
 });
 await sql.end();
 process.send!(measures, () => process.exit(0));

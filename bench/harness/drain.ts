@@ -15,9 +15,9 @@ export function drain(contender: Contender, jobs: number): Variant {
   return {
     on: contender.on,
     async measure(run: Run): Promise<Measures> {
-      await drainOnce(run, contender, run.size(Math.min(WARM_UP, jobs / 2)));
-      const seconds = await drainOnce(run, contender, run.size(jobs));
-      return { rate: run.size(jobs) / seconds };
+      const measured = run.size(jobs, 5);
+      await drainOnce(run, contender, Math.ceil(Math.min(run.size(WARM_UP), measured / 5)));
+      return { rate: measured / (await drainOnce(run, contender, measured)) };
     },
   };
 }

@@ -11,9 +11,14 @@ export async function fill({ url, sql }: Run, contender: Contender, jobs: number
 }
 
 /** Resolves when all jobs are recorded as finished. */
-export async function finished({ sql }: Run, { table, unfinished }: Contender): Promise<void> {
+export async function finished({ sql }: Pick<Run, "sql">, { table, unfinished }: Contender): Promise<void> {
   const query = `select exists (select from ${table} where ${unfinished}) as left`;
   while ((await sql.query(query)).rows[0].left) await sleep(2);
+}
+
+/** How many are not recorded as finished. */
+export async function countUnfinished({ sql }: Run, { table, unfinished }: Contender): Promise<number> {
+  return Number((await sql.query(`select count(*) from ${table} where ${unfinished}`)).rows[0].count);
 }
 
 /** Counts jobs as they start; `all` resolves at the last one. */

@@ -9,8 +9,8 @@ export interface Run {
   readonly url: string;
   /** A connection for whatever the measurement itself needs. */
   readonly sql: pg.Client;
-  /** A size from the issue's table, cut down where the bench runs at a smaller scale. */
-  size(full: number): number;
+  /** A size from the issue's table, cut down where the bench runs at a smaller scale, but not below `least`. */
+  size(full: number, least?: number): number;
 }
 
 export interface Variant {
@@ -19,34 +19,41 @@ export interface Variant {
   readonly measure: (run: Run) => Promise<Measures>;
 }
 
-/** A figure to reach: calculated within each round, whose runs stand beside each other, and then the median of the rounds. */
-export interface Target {
-  readonly what: string;
-  readonly of: (round: Readonly<Record<string, Measures>>) => number;
+export interface Limits {
   readonly reach: number;
   readonly beyond?: number;
   /** Lower is better: `reach` and `beyond` are limits. */
   readonly atMost?: boolean;
 }
 
+/** A figure to reach: calculated within each round, whose runs stand beside each other, and then the median of the rounds. */
+export interface Target extends Limits {
+  readonly what: string;
+  readonly of: (round: Readonly<Record<string, Measures>>) => number;
+  /** Of `of`; left out: it is a ratio. */
+  readonly unit?: string;
+}
+
 export interface Scenario {
   readonly title: string;
+  /** How long all of it takes at full scale on two quiet cores. */
+  readonly seconds: number;
+  readonly rounds: number;
+  /** The variants of a round run at the same time: they count, and are idle. */
+  readonly together?: boolean;
   /** Unit of each measure, for the table. */
   readonly units: Readonly<Record<string, string>>;
-  readonly rounds?: number;
   readonly variants: Readonly<Record<string, Variant>>;
   readonly targets: readonly Target[];
-  /** The measure that the chart shows of this scenario; left out: it is not in the chart. */
-  readonly chart?: string;
 }
 
 /** A target that divides a measure of one variant by the same of another. */
-export function ratio(
-  measure: string,
-  of: string,
-  to: string,
-  limits: { reach: number; beyond?: number; atMost?: boolean },
-): Target {
+export function ratio(measure: string, of: string, to: string, limits: Limits): Target {
   const value: Target["of"] = (round) => round[of]![measure]! / round[to]![measure]!;
   return { what: `${measure}: ${of} / ${to}`, of: value, ...limits };
+}
+
+/** A target for a measure itself. */
+export function absolute(measure: string, of: string, unit: string, limits: Limits): Target {
+  return { what: `${measure}: ${of}`, of: (round) => round[of]![measure]!, unit, ...limits };
 }

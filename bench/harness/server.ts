@@ -1,4 +1,4 @@
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { startEmbedded } from "../../src/dev/index.ts";
@@ -16,6 +16,8 @@ const SETTINGS = {
 };
 
 export interface BenchServer {
+  /** What the figures were measured on. */
+  readonly machine: string;
   /** Makes a fresh database with that contender's schema, runs `use` on it, and drops it. */
   withDatabase<T>(installation: Installation, use: (url: string) => Promise<T>): Promise<T>;
   stop(): Promise<void>;
@@ -28,8 +30,11 @@ export async function startServer(): Promise<BenchServer> {
     settings: SETTINGS,
     log: (line) => console.error(line),
   });
-  const admin = new pg.Client({ connectionString: server.url });
-  await admin.connect();
+  // One connection, so that no database is made while its template is.
+  const admin = new pg.Pool({ connectionString: server.url, max: 1 });
+  const { rows } = await admin.query("select split_part(current_setting('server_version'), ' ', 1) as version");
+  const processors = cpus();
+  const machine = `${processors.length} × ${processors[0]!.model}, PostgreSQL ${rows[0].version}, Node ${process.versions.node}`;
   const templates = new Map<Installation, Promise<string>>();
   let made = 0;
 
@@ -46,6 +51,7 @@ export async function startServer(): Promise<BenchServer> {
   };
 
   return {
+    machine,
     async withDatabase(installation, use) {
       if (!templates.has(installation)) templates.set(installation, makeTemplate(installation));
       const database = `run_${++made}`;

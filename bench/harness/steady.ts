@@ -15,31 +15,38 @@ export function steady({ depth, beside }: { depth: number; beside?: (run: Run) =
   return {
     on: contender.on,
     async measure(run): Promise<Measures> {
-      const topUp = Math.min(TOP_UP, Math.ceil(run.size(depth) / 2));
-      await fill(run, contender, run.size(depth));
+      const full = run.size(depth, 100);
+      const warmUp = run.size(WARM_UP);
+      const jobs = run.size(JOBS);
+      const topUp = Math.min(TOP_UP, full / 2);
+      await fill(run, contender, full);
       await beside?.(run);
       const producer = await contender.connect(run.url);
       const claims = timeQueries(contender.claim);
       let ran = 0;
       let startedAt = 0;
       let seconds = 0;
-      await new Promise<void>((resolve) => {
+      let added = Promise.resolve<unknown>(undefined);
+      await new Promise<void>((resolve, reject) => {
         const handler = () => {
           ran += 1;
-          if (ran === WARM_UP) {
+          if (ran === warmUp) {
             startedAt = performance.now();
             claims.length = 0;
           }
-          if (ran === WARM_UP + run.size(JOBS)) {
+          if (ran === warmUp + jobs) {
             seconds = (performance.now() - startedAt) / 1_000;
             resolve();
           }
-          if (ran % topUp === 0) void producer.addMany(topUp);
+          if (ran % topUp === 0) added = added.then(() => producer.addMany(topUp)).catch(reject);
         };
-        void contender.work(run.url, handler);
+        contender.work(run.url, handler).catch(reject);
       });
+      const claim = median(claims);
+      await added;
+      const { rows } = await run.sql.query("select count(*) from rouse.job where state = 'ready' and task = 'noop'");
       // Ends with the process: draining what is left would only take time.
-      return { rate: run.size(JOBS) / seconds, claim: median(claims) };
+      return { rate: jobs / seconds, claim, depth: Number(rows[0].count) };
     },
   };
 }

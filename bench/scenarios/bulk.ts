@@ -14,7 +14,9 @@ function bulk(add: (run: Run, batches: number) => Promise<void>): Variant {
       await run.sql.query("insert into rouse.task (name) values ('noop')");
       const started = performance.now();
       await add(run, batches);
-      return { rate: (batches * BATCH) / ((performance.now() - started) / 1_000) };
+      const seconds = (performance.now() - started) / 1_000;
+      const { rows } = await run.sql.query("select count(*) from rouse.job where state = 'ready'");
+      return { rate: Number(rows[0].count) / seconds };
     },
   };
 }
@@ -46,9 +48,10 @@ async function bareInsert({ sql }: Run, batches: number): Promise<void> {
 }
 
 export const scenario: Scenario = {
-  title: "bulk enqueue of 1,000,000 jobs",
+  title: "1,000,000 jobs at once",
+  seconds: 100,
   units: { rate: "jobs/s" },
-  rounds: 3,
+  rounds: 2,
   variants: {
     enqueue_many: bulk(enqueueMany),
     copy: bulk(copy),

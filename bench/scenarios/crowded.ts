@@ -21,15 +21,13 @@ async function crowd({ sql, size }: Run): Promise<void> {
 }
 
 export const scenario: Scenario = {
-  title: "claims beside 1,000,000 future jobs, 100,000 blocked ones and 100,000 of an unknown task",
-  units: { rate: "jobs/s", claim: "ms a call" },
+  title: "the same beside 1,000,000 future jobs, 100,000 blocked ones and 100,000 of an unknown task",
+  seconds: 120,
   rounds: 3,
+  units: { rate: "jobs/s", claim: "ms a call", depth: "ready jobs at the end" },
   variants: {
     alone: steady({ depth: 10_000 }),
     crowded: steady({ depth: 10_000, beside: crowd }),
   },
-  targets: [
-    ratio("claim", "crowded", "alone", { reach: 1.2, atMost: true }),
-    ratio("rate", "crowded", "alone", { reach: 0.83 }),
-  ],
+  targets: [ratio("claim", "crowded", "alone", { reach: 1.2, atMost: true })],
 };

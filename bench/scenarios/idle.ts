@@ -4,7 +4,7 @@ import type { Contender } from "../contenders/contender.ts";
 import { BEST, graphileWorker } from "../contenders/graphile-worker.ts";
 import { pgBoss } from "../contenders/pg-boss.ts";
 import { rouse } from "../contenders/rouse.ts";
-import type { Scenario, Variant } from "../harness/scenario.ts";
+import { absolute, type Scenario, type Variant } from "../harness/scenario.ts";
 
 const SECONDS = 60;
 /** Sessions report their transactions with a delay of up to 10 s. */
@@ -14,7 +14,8 @@ const REPORTED_MS = 11_000;
 function idle(contender: Contender | undefined): Variant {
   return {
     on: contender?.on ?? "rouse",
-    async measure({ url, sql }) {
+    async measure({ url, sql, size }) {
+      const seconds = size(SECONDS, 15);
       await sql.end();
       const database = new URL(url).pathname.slice(1);
       const outside = new pg.Client({ connectionString: Object.assign(new URL(url), { pathname: "/postgres" }).href });
@@ -29,11 +30,11 @@ function idle(contender: Contender | undefined): Variant {
       const worker = await contender?.work(url, () => {});
       await sleep(REPORTED_MS);
       const before = await transactions();
-      await sleep(SECONDS * 1_000);
+      await sleep(seconds * 1_000);
       const made = (await transactions()) - before;
       await worker?.stop();
       await outside.end();
-      return { transactions: made * (60 / SECONDS) };
+      return { transactions: made * (60 / seconds) };
     },
   };
 }
@@ -41,17 +42,16 @@ function idle(contender: Contender | undefined): Variant {
 export const scenario: Scenario = {
   title: "transactions a minute of an idle worker process",
   units: { transactions: "a minute" },
+  seconds: 80,
   rounds: 1,
+  together: true,
   variants: {
     "nobody (autovacuum)": idle(undefined),
     rouse: idle(rouse()),
     "graphile-worker, defaults": idle(graphileWorker()),
-    "graphile-worker, 24 slots": idle(graphileWorker({ concurrentJobs: 24, maxPoolSize: 25 })),
-    "graphile-worker, best for throughput": idle(graphileWorker(BEST)),
+    "graphile-worker, best": idle(graphileWorker(BEST)),
     "pg-boss": idle(pgBoss({ notify: true, work: {} })),
     "pg-boss, defaults": idle(pgBoss()),
   },
-  targets: [
-    { what: "transactions a minute of Rouse", of: ({ rouse }) => rouse!.transactions!, reach: 15, atMost: true },
-  ],
+  targets: [absolute("transactions", "rouse", "a minute", { reach: 15, atMost: true })],
 };

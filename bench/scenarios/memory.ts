@@ -1,6 +1,6 @@
 import { rouse } from "../contenders/rouse.ts";
-import { countdown, fill } from "../harness/jobs.ts";
-import type { Scenario, Variant } from "../harness/scenario.ts";
+import { countdown, fill, finished } from "../harness/jobs.ts";
+import { absolute, type Scenario, type Variant } from "../harness/scenario.ts";
 import { median } from "../harness/stats.ts";
 
 const JOBS = 1_000_000;
@@ -16,6 +16,7 @@ const draining: Variant = {
     const timer = setInterval(() => samples.push(process.memoryUsage.rss() / 1e6), 50);
     const worker = await contender.work(run.url, count);
     await all;
+    await finished(run, contender);
     clearInterval(timer);
     await worker.stop();
     const quarter = samples.length >> 2;
@@ -28,10 +29,11 @@ const draining: Variant = {
 export const scenario: Scenario = {
   title: "memory of a worker draining 1,000,000 jobs",
   units: { most: "MB", growth: "last quarter / second quarter" },
-  rounds: 3,
+  seconds: 60,
+  rounds: 1,
   variants: { rouse: draining },
   targets: [
-    { what: "MB at most", of: ({ rouse }) => rouse!.most!, reach: 150, atMost: true },
-    { what: "growth", of: ({ rouse }) => rouse!.growth!, reach: 1.1, atMost: true },
+    absolute("most", "rouse", "MB", { reach: 150, atMost: true }),
+    absolute("growth", "rouse", "×", { reach: 1.1, atMost: true }),
   ],
 };

@@ -53,7 +53,8 @@ const timersAlone: Variant = {
 export const scenario: Scenario = {
   title: "50,000 jobs of 10 ms in 50 slots; 5,000/s would be ideal",
   units: { rate: "jobs/s", most: "handlers at a time" },
-  rounds: 3,
+  seconds: 100,
+  rounds: 2,
   variants: {
     rouse: working(rouse({ concurrency: SLOTS })),
     "graphile-worker": working(graphileWorker({ ...BEST, concurrentJobs: SLOTS, maxPoolSize: SLOTS + 1 })),
