@@ -4,7 +4,7 @@
  *
  *     npm test                                     all
  *     npm test -- worker enqueue                   files whose path contains one of these
- *     npm test -- worker --test-name-pattern=B6    further options go to node's test runner
+ *     npm test -- worker --test-name-pattern=B6    tests whose name matches
  *
  * Node's runner has no set-up for a whole run and reads no TypeScript, so this compiles all, lists the files, starts the
  * server once and prepares the templates from which each file makes its database (see support/database.ts).
@@ -21,6 +21,25 @@ import { compile } from "./compile.ts";
 import { RunDatabases } from "./support/run-databases.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Files that take longest, mostly waiting for beats, leases and slots. Started first, so that none ends alone. */
+const LONGEST = [
+  "worker/network",
+  "worker/killed",
+  "worker/quiet",
+  "worker/stop",
+  "worker/restart",
+  "cli/worker",
+  "examples/shop",
+  "limit/races",
+  "schedule/worker",
+  "pooler/pgbouncer",
+  "topics/listen",
+  "worker/outage",
+  "worker/wake",
+  "worker/timers",
+  "cli/watch",
+].map((name) => join("test", `${name}.test.ts`));
 
 async function main(args: string[]): Promise<number> {
   const files = await testFiles(args.filter((argument) => !argument.startsWith("--")));
@@ -59,7 +78,7 @@ async function testFiles(parts: string[]): Promise<string[]> {
     .sort();
   const files = parts.length === 0 ? all : all.filter((path) => parts.some((part) => path.includes(part)));
   if (files.length === 0) throw new Error(`No test file matches ${parts.join(" or ")}; there are:\n${all.join("\n")}`);
-  return files;
+  return [...LONGEST.filter((path) => files.includes(path)), ...files.filter((path) => !LONGEST.includes(path))];
 }
 
 async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
@@ -83,13 +102,12 @@ async function runTests(
 ): Promise<number> {
   // A test that starts `rouse` must say itself which database it means.
   const { DATABASE_URL: _, ...inherited } = process.env;
+  const [runnerFile, limits] = ["runner", "limits"].map((name) => join(build, `test/support/${name}.js`));
   const runner = spawn(
     process.execPath,
     [
-      // The limit is one for a file; that for a test is in support/limits.ts.
-      ...["--enable-source-maps", "--import", join(build, "test/support/limits.js")],
-      ...["--test", "--test-concurrency=4", "--test-timeout=600000"],
-      ...[`--test-reporter=${join(root, "test/support/reporter.mjs")}`, "--test-reporter-destination=stdout"],
+      // Each file's process is started with these options too.
+      ...["--enable-source-maps", "--import", limits!, runnerFile!],
       ...options,
       ...files.map((file) => join(build, file.replace(/ts$/, "js"))),
     ],

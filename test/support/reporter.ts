@@ -1,21 +1,18 @@
 import { resolve } from "node:path";
-import { spec } from "node:test/reporters";
+import { spec, type TestEvent } from "node:test/reporters";
 
 /**
  * Quiet when all is well: a dot a test, then the closing lines as node's runner writes them. Of a file that fails, its
  * output and its failures in full. No test at all, in a file or altogether, is a failure, which it is not for the runner.
  *
- * JavaScript, because the runner loads its reporter before tsx.
- *
- * @param {AsyncIterable<import("node:test/reporters").TestEvent>} events
- * @returns {AsyncGenerator<string>}
+ * @param filtered Whether tests were chosen by their names, so that a file may have none.
  */
-export default async function* report(events) {
+export async function* report(events: AsyncIterable<TestEvent>, filtered: boolean): AsyncGenerator<string> {
   const failures = new spec();
-  const output = new Map();
-  const failed = new Set();
-  const empty = [];
-  const closing = [];
+  const output = new Map<string | undefined, string>();
+  const failed = new Set<string>();
+  const empty: string[] = [];
+  const closing: string[] = [];
   let ran = 0;
   for await (const event of events) {
     const { type, data } = event;
@@ -40,7 +37,6 @@ export default async function* report(events) {
     if (output.has(file)) yield `\nOutput of ${file}:\n${output.get(file)}\n`;
   }
   if (failed.size > 0) yield* failures.end();
-  const filtered = process.execArgv.some((argument) => /^--test-(name-pattern|only)/.test(argument));
   if (!filtered) yield* empty.map((file) => `${file} holds no test.\n`);
   if (ran === 0) yield "No test ran.\n";
   if (failed.size > 0 || ran === 0 || (!filtered && empty.length > 0)) process.exitCode = 1;
