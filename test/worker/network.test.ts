@@ -3,39 +3,17 @@ import { lookup } from "node:dns/promises";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { defineTask, type JobContext, type Rouse, StaleAttemptError } from "../../src/index.ts";
+import { defineTask, type Rouse, StaleAttemptError } from "../../src/index.ts";
 import { testDatabase } from "../support/database.ts";
 import { Latch, Tally } from "../support/latch.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
-import { archived, beats, errorsOf, settle, shortLease, useRouse } from "./support.ts";
+import { archived, beats, errorsOf, held, settle, shortLease, throughProxy, useRouse } from "./support.ts";
 
 const db = testDatabase();
 const rouseWith = useRouse(db);
 
-function held() {
-  const running = new Tally<JobContext>();
-  const finish = new Latch<unknown>();
-  const task = defineTask("held", {
-    retry: { backoff: "fixed", base: 0 },
-    run: (_payload, ctx) => {
-      running.add(ctx);
-      return finish.opened;
-    },
-  });
-  return { running, finish, task };
-}
-
 const finished = (id: number) => until(() => archived(db, id), { message: `job ${id} is finished`, timeout: 20_000 });
-
-async function throughProxy(use: (proxy: TcpProxy, url: string) => Promise<void>): Promise<void> {
-  const proxy = await TcpProxy.start(db.url);
-  try {
-    await use(proxy, proxy.through(db.url));
-  } finally {
-    await proxy.stop();
-  }
-}
 
 /** Starts a worker whose lease is the shortest, and waits until it knows that. */
 async function startKnowingLease(rouse: Rouse): Promise<void> {
@@ -47,7 +25,7 @@ async function startKnowingLease(rouse: Rouse): Promise<void> {
 }
 
 test("B13, B14: connections of the exchange that swallow everything are given up within a lease, and what has finished is told", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { running, finish, task } = held();
     const rouse = rouseWith([task], { connectionString: url });
     await startKnowingLease(rouse);
@@ -67,7 +45,7 @@ test("B13, B14: connections of the exchange that swallow everything are given up
 });
 
 test("B7, B14: a heartbeat whose connection swallows everything is back before its worker is taken for dead", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { running, finish, task } = held();
     const [rouse, watcher] = [rouseWith([task], { connectionString: url }), rouseWith([])];
     await startKnowingLease(rouse);
@@ -86,7 +64,7 @@ test("B7, B14: a heartbeat whose connection swallows everything is back before i
 });
 
 test("B7: a worker claims nothing while its heartbeat has no connection, and goes on when it has one again", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { running, finish, task } = held();
     const rouse = rouseWith([task], { directConnectionString: url });
     await rouse.startWorker({ concurrency: 1 });
@@ -105,7 +83,7 @@ test("B7: a worker claims nothing while its heartbeat has no connection, and goe
 });
 
 test("B8, B13: behind a network that swallows everything for longer than the lease, jobs run elsewhere; when it is back the late end is refused", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { running, finish, task } = held();
     const rouse = rouseWith([task], { connectionString: url });
     await startKnowingLease(rouse);
@@ -132,7 +110,7 @@ test("B8, B13: behind a network that swallows everything for longer than the lea
 });
 
 test("B13: while the database is out of reach a worker tries now and then, and says so once", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { finish, task } = held();
     finish.open(undefined);
     const rouse = rouseWith([task], { connectionString: url });
@@ -248,7 +226,7 @@ test("B13: a disk that is full when a job ends: its result is kept and told when
 
 test("B13, B14: a connection that swallows the end of ctx.transaction fails the attempt within a lease; the next one writes, once", async () => {
   await db.query("create table effect (attempt int)");
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const task = defineTask("effect", {
       retry: { backoff: "fixed", base: 0 },
       run: (_payload, ctx) =>

@@ -1,36 +1,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { defineTask, type JobContext, StaleAttemptError } from "../../src/index.ts";
+import { defineTask, StaleAttemptError } from "../../src/index.ts";
 import { testDatabase } from "../support/database.ts";
-import { Latch, Tally } from "../support/latch.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+import { Tally } from "../support/latch.ts";
 import { until } from "../support/until.ts";
-import { archived, beats, errorsOf, settle, shortLease, terminate, useRouse } from "./support.ts";
+import { archived, beats, errorsOf, held, settle, shortLease, terminate, throughProxy, useRouse } from "./support.ts";
 
 const db = testDatabase();
 const rouseWith = useRouse(db);
-
-/** A task whose handlers wait for the test. */
-function held() {
-  const running = new Tally<JobContext>();
-  const finish = new Latch<unknown>();
-  const task = defineTask("held", {
-    run: (_payload, ctx) => {
-      running.add(ctx);
-      return finish.opened;
-    },
-  });
-  return { running, finish, task };
-}
-
-async function throughProxy(use: (proxy: TcpProxy, url: string) => Promise<void>): Promise<void> {
-  const proxy = await TcpProxy.start(db.url);
-  try {
-    await use(proxy, proxy.through(db.url));
-  } finally {
-    await proxy.stop();
-  }
-}
 
 const finished = (id: number) => until(() => archived(db, id), { message: `job ${id} is finished` });
 
@@ -61,7 +38,7 @@ test("B14: all sessions terminated at once: workers come back alone, and keep th
 });
 
 test("B13: what finishes while the database is out of reach is kept, and told after the reconnect", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { running, finish, task } = held();
     const rouse = rouseWith([task], { connectionString: url });
     await rouse.startWorker({ concurrency: 5 });
@@ -87,7 +64,7 @@ test("B13: what finishes while the database is out of reach is kept, and told af
 test("B8, B13: jobs of a worker that is cut off for long run elsewhere; its signals abort and its late ends change nothing", async () => {
   await shortLease(db);
   await settle(db);
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { running, finish, task } = held();
     const cut = rouseWith([task], { connectionString: url });
     await cut.startWorker();
@@ -118,7 +95,7 @@ test("B8, B13: jobs of a worker that is cut off for long run elsewhere; its sign
 });
 
 test("B13: jobs claimed in an answer that got lost are given back, attempts uncounted, and run once", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const runs = new Tally<number>();
     const task = defineTask("quick", { run: (_payload, ctx) => runs.add(ctx.job.id) });
     const rouse = rouseWith([task], { connectionString: url });
@@ -135,7 +112,7 @@ test("B13: jobs claimed in an answer that got lost are given back, attempts unco
 });
 
 test("B13: an end whose answer got lost is told again and counts once", async () => {
-  await throughProxy(async (proxy, url) => {
+  await throughProxy(db, async (proxy, url) => {
     const { running, finish, task } = held();
     const rouse = rouseWith([task], { connectionString: url });
     const worker = await rouse.startWorker({ concurrency: 1 });

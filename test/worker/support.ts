@@ -1,7 +1,16 @@
 import { afterEach } from "node:test";
-import { type AnyTask, createRouse, type Rouse, type RouseOptions } from "../../src/index.ts";
+import {
+  type AnyTask,
+  createRouse,
+  defineTask,
+  type JobContext,
+  type Rouse,
+  type RouseOptions,
+} from "../../src/index.ts";
 import type { TestDatabase } from "../support/database.ts";
+import { Latch, Tally } from "../support/latch.ts";
 import { TestLog } from "../support/log.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
 
 export interface TestRouse extends Rouse {
   readonly log: TestLog;
@@ -22,6 +31,33 @@ export function useRouse(
     open.push(rouse);
     return Object.assign(rouse, { log });
   };
+}
+
+/** A task whose handlers wait for the test; an attempt that failed is followed by the next at once. */
+export function held() {
+  const running = new Tally<JobContext>();
+  const finish = new Latch<unknown>();
+  const task = defineTask("held", {
+    retry: { backoff: "fixed", base: 0 },
+    run: (_payload, ctx) => {
+      running.add(ctx);
+      return finish.opened;
+    },
+  });
+  return { running, finish, task };
+}
+
+/** Lets the test use the database through a proxy, by that URL. */
+export async function throughProxy(
+  db: Pick<TestDatabase, "url">,
+  use: (proxy: TcpProxy, url: string) => Promise<void>,
+): Promise<void> {
+  const proxy = await TcpProxy.start(db.url);
+  try {
+    await use(proxy, proxy.through(db.url));
+  } finally {
+    await proxy.stop();
+  }
 }
 
 /** Beats of all workers so far. Equal before and after something: no beat had a part in it. */
