@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { testDatabase } from "../support/database.ts";
 import { type Claimed, declare, register, value } from "../support/engine.ts";
+import { race } from "./race.ts";
 import { clearLimits, createLedger, exchangeWithLedger, mostAtOnce } from "./support.ts";
 
 const db = testDatabase();
-/** More of them: TRIES=3000 npm test -- limit/races */
-const TRIES = Number(process.env.TRIES ?? 300);
 
 beforeEach(async () => {
   await clearLimits(db);
@@ -14,30 +13,9 @@ beforeEach(async () => {
   await db.query("truncate ledger");
 });
 
-test("B24: a finish and a claim of one key at the same instant forget no job and deadlock never", async () => {
-  const [finisher, claimer] = [await db.connect(), await db.connect()];
-  const [first, second] = [await register(finisher), await register(claimer)];
-  const exchange = (session: typeof finisher, worker: number, done: Claimed[]) =>
-    exchangeWithLedger(session, worker, 1, done);
-  for (let n = 0; n < TRIES; n++) {
-    await db.query("select rouse.enqueue('t', concurrency_key => 'k') from generate_series(1, 2)");
-    const held = await exchange(finisher, first, []);
-    assert.equal(held.length, 1);
-    // One finishes, the other looks for work and comes a little earlier or later each time.
-    const pause = db.query("select pg_sleep($1)", [((n % 10) - 5) / 5000]);
-    const looked = n % 10 < 5 ? exchange(claimer, second, []) : pause.then(() => exchange(claimer, second, []));
-    const finished = n % 10 < 5 ? pause.then(() => exchange(finisher, first, held)) : exchange(finisher, first, held);
-    const next = [...(await looked), ...(await finished)];
-    // Where each had the lane when the other wanted it, the arrival is still there, and whoever looks finds it.
-    if (next.length === 0) {
-      assert.equal(await value(db.pool, "select count(*) > 0 from rouse.arrival"), true, `try ${n}: forgotten`);
-      next.push(...(await exchange(claimer, second, [])));
-    }
-    assert.equal(next.length, 1, `try ${n}`);
-    assert.deepEqual(await exchange(claimer, second, next), []);
-  }
-  assert.equal(await value(db.pool, "select count(*)::integer from rouse.job"), 0);
-  assert.equal(await mostAtOnce(db), 1);
+// Ten thousand of them, in half a minute: npm run test:keys
+test("B24: a finish, a claim and an enqueue of one key at the same instant forget no job, start no two and deadlock never", async () => {
+  await race(db.url, 1_000);
 });
 
 test("B16: ten workers keep to the limits of keys, of a task and of a queue together, and finish every job", async () => {
