@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:c85e7ac26adcec47f9cdfc3adef5b5067fd33fab
+--! Hash: sha1:d12cc85232538031b943f0d7b07171e01160bc78
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -608,6 +608,7 @@ create table :SCHEMA.worker (
   holds_lock boolean not null default false,
   polls_since timestamptz,
   lost_at timestamptz,
+  given_up_at timestamptz,
   stuck integer not null default 0,
   constraint worker_pkey primary key (id),
   constraint worker_name_1_to_200_characters check (length(name) between 1 and 200)
@@ -632,6 +633,7 @@ comment on column :SCHEMA.worker.beats is 'Signs of life so far: others judge it
 comment on column :SCHEMA.worker.polls_since is 'Since when it looks for jobs every second, because it hears no notification; null: it does hear.';
 comment on column :SCHEMA.worker.holds_lock is 'Whether a session holds the lock of this worker, so that its absence means death.';
 comment on column :SCHEMA.worker.lost_at is 'When the lock was found missing; null: it was there at the last look.';
+comment on column :SCHEMA.worker.given_up_at is 'Since when it counts as dead, while one of its jobs, which somebody holds locked, has still to be handed over; null: it does not.';
 comment on column :SCHEMA.worker.stuck is 'Slots held by handlers that go on though their signal has aborted.';
 --! EndIncluded tables/worker.sql
 --! Included tables/server_run.sql
@@ -5057,6 +5059,11 @@ begin
   from :SCHEMA.server_run as r
   where r.started_at = pg_postmaster_start_time();
   if found then
+    -- The clock was set back.
+    if first_beat > as_of then
+      update :SCHEMA.server_run
+      set first_beat_at = as_of;
+    end if;
     return first_beat < as_of - interval '10 seconds';
   end if;
 
@@ -5073,7 +5080,8 @@ comment on function :SCHEMA.server_settled(timestamptz) is 'Whether workers have
 --! Included maintain/hand_over.sql
 -- They keep their place in the queue, ahead of what came after them, so that a backlog does not make them wait again; and
 -- in an order of their own: where one of them kills its workers, those that stood beside it are not taken along each
--- time. Rows that somebody holds locked are left for the next sweep.
+-- time. Rows that somebody holds locked are left for the next sweep; so is a job that fails to be handed over, of which
+-- the beat tells.
 create function :SCHEMA.hand_over(worker integer, name text, as_of timestamptz)
   returns integer
   language plpgsql
@@ -5090,16 +5098,25 @@ begin
     from :SCHEMA.running_jobs(hand_over.worker) as r
     order by r.id
   loop
-    ended := :SCHEMA.fail_v1(
-      lost.id,
-      lost.lease,
-      jsonb_build_object('message', format('worker "%s" died or vanished during this attempt', name), 'code', 'worker_lost'),
-      retry_at => least(lost.run_at, as_of) - random() * interval '1 second',
-      wait => false
-    );
-    if ended not in ('stale', 'busy') then
-      handed_over := handed_over + 1;
-    end if;
+    begin
+      ended := :SCHEMA.fail_v1(
+        lost.id,
+        lost.lease,
+        jsonb_build_object('message', format('worker "%s" died or vanished during this attempt', name), 'code', 'worker_lost'),
+        retry_at => least(lost.run_at, as_of) - random() * interval '1 second',
+        wait => false
+      );
+      if ended not in ('stale', 'busy') then
+        handed_over := handed_over + 1;
+      end if;
+    exception
+      when others then
+        perform set_config(
+          'rouse.trouble',
+          format('job %s of worker "%s" cannot be handed over: %s', lost.id, name, sqlerrm),
+          true
+        );
+    end;
   end loop;
   return handed_over;
 end;
@@ -5162,8 +5179,9 @@ begin
       for update skip locked
     ) as j
   loop
-    perform :SCHEMA.release_v1(orphan.id, orphan.lease);
-    released := released + 1;
+    if :SCHEMA.release_v1(orphan.id, orphan.lease, false) <> 'busy' then
+      released := released + 1;
+    end if;
   end loop;
   return released;
 end;
@@ -5209,12 +5227,16 @@ begin
       and l.granted
   );
   update :SCHEMA.worker as w
-  set lost_at = case when w.lost_at is null then as_of end
+  set lost_at = case when settled and w.id <> all (held) then as_of end
   where w.id in (
     select k.id
     from :SCHEMA.worker as k
     where k.holds_lock
-      and (k.lost_at is not null) <> (settled and k.id <> all (held))
+      and (
+        (k.lost_at is not null) <> (settled and k.id <> all (held))
+        -- The clock was set back.
+        or k.lost_at > as_of
+      )
     for update skip locked
   );
   select
@@ -5229,7 +5251,8 @@ begin
   for dead in
     select w.id, w.name
     from :SCHEMA.worker as w
-    where w.holds_lock
+    where w.given_up_at is not null
+      or w.holds_lock
       and w.lost_at < as_of - grace
       or exists (
         select
@@ -5241,7 +5264,8 @@ begin
     for update of w skip locked
   loop
     handed_over := handed_over + :SCHEMA.hand_over(dead.id, dead.name, as_of);
-    -- A job that somebody holds locked keeps the worker's row, and with it the next sweep, for its sake.
+    -- A job that somebody holds locked keeps the worker's row, and with it the next sweep, for its sake. The worker itself
+    -- is told with its next beat, all the same.
     delete from :SCHEMA.worker as w
     where w.id = dead.id
       and not exists (
@@ -5250,11 +5274,20 @@ begin
         where j.state = 'running'
           and j.worker_id = dead.id
       );
+    update :SCHEMA.worker as w
+    set given_up_at = coalesce(w.given_up_at, as_of)
+    where w.id = dead.id;
   end loop;
 
-  -- Of jobs that succeeded while they were cancelled.
+  -- Rows that somebody holds are left to the next sweep, here too: while one waits there is no other, and nobody's jobs
+  -- are rescued. These are of jobs that succeeded while they were cancelled.
   delete from :SCHEMA.cancel_request as r
-  where (select j.id from :SCHEMA.job as j where j.id = r.job_id) is null;
+  where r.job_id = any (array(
+    select o.job_id
+    from :SCHEMA.cancel_request as o
+    where (select j.id from :SCHEMA.job as j where j.id = o.job_id) is null
+    for update skip locked
+  ));
   delete from :SCHEMA.awaited as a
   where a.job_id = any (array(
     select o.job_id
@@ -5263,11 +5296,12 @@ begin
     for update skip locked
   ));
   delete from :SCHEMA.sleeper as s
-  where not exists (
-    select
-    from :SCHEMA.worker as w
-    where w.id = s.worker_id
-  );
+  where s.worker_id = any (array(
+    select o.worker_id
+    from :SCHEMA.sleeper as o
+    where not exists (select from :SCHEMA.worker as w where w.id = o.worker_id)
+    for update skip locked
+  ));
   perform :SCHEMA.settle_limits();
   return handed_over + :SCHEMA.release_orphans();
 end;
@@ -5306,6 +5340,7 @@ begin
     beat_at = clock_timestamp(),
     stuck = beat_v1.stuck
   where w.id = beat_v1.worker
+    and w.given_up_at is null
   returning w.queues, w.tasks
   into own;
   known := found;
@@ -5317,6 +5352,7 @@ begin
   -- every worker.
   begin
     perform :SCHEMA.sweep(suspects);
+    trouble := nullif(current_setting('rouse.trouble', true), '');
   exception
     when others then
       trouble := sqlerrm;
