@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:d12cc85232538031b943f0d7b07171e01160bc78
+--! Hash: sha1:7afd3acb350805fe7d762f4d46c1da7b522788a7
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -5075,7 +5075,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.server_settled(timestamptz) is 'Whether workers have had the time to come back since the server started: until 10 seconds after the first of them, a missing lock says nothing.';
+comment on function :SCHEMA.server_settled(timestamptz) is 'Whether workers have had the time to come back since the server started: until 10 seconds after the first of them, nobody is dead for a missing lock.';
 --! EndIncluded maintain/server_settled.sql
 --! Included maintain/hand_over.sql
 -- They keep their place in the queue, ahead of what came after them, so that a backlog does not make them wait again; and
@@ -5193,7 +5193,7 @@ comment on function :SCHEMA.release_orphans() is 'Gives back the jobs that run i
 -- A worker is dead when its session lock has been missing for 1.9 s, time enough for one that only lost its
 -- connection to come back: the server ends the session of a process that dies at once, and beats, which are 2 s apart
 -- where anything runs, notice that. Where most locks vanish together it is not the workers that died, and they have
--- 10 s. A worker is also dead when its beat counter has not moved for a lease on the clock of whoever suspects it,
+-- 10 s; the same after a start of the server. A worker is also dead when its beat counter has not moved for a lease on the clock of whoever suspects it,
 -- which is how a frozen or vanished host is noticed and which no jump of the server's clock can fake.
 create function :SCHEMA.sweep(suspects jsonb default '[]', as_of timestamptz default clock_timestamp())
   returns integer
@@ -5227,13 +5227,13 @@ begin
       and l.granted
   );
   update :SCHEMA.worker as w
-  set lost_at = case when settled and w.id <> all (held) then as_of end
+  set lost_at = case when w.id <> all (held) then as_of end
   where w.id in (
     select k.id
     from :SCHEMA.worker as k
     where k.holds_lock
       and (
-        (k.lost_at is not null) <> (settled and k.id <> all (held))
+        (k.lost_at is not null) <> (k.id <> all (held))
         -- The clock was set back.
         or k.lost_at > as_of
       )
@@ -5252,7 +5252,8 @@ begin
     select w.id, w.name
     from :SCHEMA.worker as w
     where w.given_up_at is not null
-      or w.holds_lock
+      or settled
+      and w.holds_lock
       and w.lost_at < as_of - grace
       or exists (
         select

@@ -56,8 +56,7 @@ async function live(): Promise<void> {
     const why = await primaryOf(addresses).then(beatAt, (error: Error) => error);
     if (stopped) return;
     post({ kind: "lost", reason: why.message, first: backoff.attempts === 0 });
-    // What others did meanwhile went unseen: it is no time that they stood still.
-    peers.forget();
+    peers.lookAway();
     holding = undefined;
     await pause(backoff.next());
   }
@@ -125,7 +124,8 @@ async function beat(session: pg.Client): Promise<number> {
   const idle = Math.min(BEAT_IDLE_MS, longest);
   const busy = Math.min(BEAT_BUSY_MS, longest);
   // What is seen of a peer is up to a beat old, and the suspicion is told with the next one.
-  peers.observe(answer.peers, performance.now(), leaseMs - idle - busy);
+  const between = idle + busy;
+  peers.observe(answer.peers, performance.now(), leaseMs - between, between);
   return answer.busy || active ? busy : idle;
 }
 

@@ -15,8 +15,8 @@ const RATE_LATE_S = 2;
 
 /** How long a worker may take to come back to a server that has started, where nothing keeps it. */
 const RETURN_MS = 6_000;
-/** Time after the start of a server in which no worker is taken for dead: 10 s from the first beat, and 1.9 s. */
-const RESTART_PATIENCE_MS = 11_000;
+/** Time after the start of a server in which no worker is taken for dead: 10 s from the first beat, which may come a little before the start is noticed. */
+const RESTART_PATIENCE_MS = 9_500;
 
 /** Faults that strike the process of a run: its own, and those of the server and of all sessions. */
 const STRIKES = "(f.process is null or f.process = a.process)";
