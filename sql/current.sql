@@ -95,11 +95,15 @@
 --!include limit/resume_limit.sql
 --!include limit/declare_limits.sql
 --!include claim/claimed_job.sql
+--!include claim/place.sql
+--!include claim/walked.sql
+--!include claim/first_due.sql
 --!include claim/promote.sql
---!include claim/ready_queues.sql
---!include claim/open_queues.sql
+--!include claim/heads.sql
+--!include claim/open_places.sql
 --!include claim/lanes.sql
---!include claim/claim.sql
+--!include claim/pick.sql
+--!include claim/start_jobs.sql
 --!include claim/claim_v1.sql
 --!include claim/ms_until.sql
 --!include claim/next_look.sql
@@ -115,6 +119,7 @@
 --!include finish/send_dead_letter.sql
 --!include finish/fail_v1.sql
 --!include finish/release_v1.sql
+--!include claim/bookmark.sql
 --!include claim/exchange_v1.sql
 --!include maintain/make_partition.sql
 --!include maintain/wanted_partitions.sql

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:7afd3acb350805fe7d762f4d46c1da7b522788a7
+--! Hash: sha1:dd67f8b0ae25eb650b6b332e7e36ed1b1f0a01b2
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -240,8 +240,9 @@ create table :SCHEMA.job (
   autovacuum_analyze_threshold = 50000
 );
 
--- The claim index holds only what can run now, in the order in which it runs.
-create index job_ready on :SCHEMA.job (queue, priority desc, run_at, id)
+-- The claim index holds only what can run now. Claims take one priority after the other and go on in it where they were
+-- before, which one comparison of rows says only where all columns ascend.
+create index job_ready on :SCHEMA.job (queue, priority, run_at, id)
   where state = 'ready';
 
 create index job_due on :SCHEMA.job (run_at, id)
@@ -2584,6 +2585,14 @@ as $$
 declare
   expired integer;
 begin
+  if not exists (
+    select
+    from :SCHEMA.job
+    where state <> 'running'
+      and least(expires_at, deadline_at) <= as_of
+  ) then
+    return 0;
+  end if;
   with late as (
     select id
     from :SCHEMA.job
@@ -3523,9 +3532,64 @@ comment on column :SCHEMA.claimed_job.timeout is 'Time this attempt may take; nu
 comment on column :SCHEMA.claimed_job.tags is 'Labels for people.';
 comment on column :SCHEMA.claimed_job.headers is 'Context that travels with the job.';
 --! EndIncluded claim/claimed_job.sql
+--! Included claim/place.sql
+create type :SCHEMA.place as (
+  queue text,
+  priority smallint,
+  run_at timestamptz,
+  id bigint
+);
+
+comment on type :SCHEMA.place is 'Where in the claim index a look for jobs of that queue and priority starts.';
+comment on column :SCHEMA.place.queue is 'Queue that is looked at.';
+comment on column :SCHEMA.place.priority is 'Priority that is looked at.';
+comment on column :SCHEMA.place.run_at is 'Jobs due before this instant have been seen to.';
+comment on column :SCHEMA.place.id is 'Of the jobs due at that instant, those below this id have been seen to.';
+--! EndIncluded claim/place.sql
+--! Included claim/walked.sql
+-- Counted and not timed: a first call, or a busy machine, is no long way.
+create function :SCHEMA.walked()
+  returns bigint
+  language sql
+  volatile
+return pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_ready$index$::pg_catalog.regclass)
+  + pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_due$index$::pg_catalog.regclass)
+  + pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_expiring$index$::pg_catalog.regclass);
+
+comment on function :SCHEMA.walked() is 'Entries that this transaction has read of the indexes in which claims look for jobs.';
+--! EndIncluded claim/walked.sql
+--! Included claim/first_due.sql
+create function :SCHEMA.first_due(as_of timestamptz, since timestamptz default '-infinity')
+  returns timestamptz
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set jit = off
+as $$
+begin
+  return (
+    select j.run_at
+    from :SCHEMA.job as j
+    where j.state = 'scheduled'
+      and j.run_at between since and as_of
+    order by j.run_at, j.id
+    limit 1
+  );
+end;
+$$;
+
+comment on function :SCHEMA.first_due(timestamptz, timestamptz) is 'Of the scheduled jobs that are due, the earliest instant; null: none is.';
+--! EndIncluded claim/first_due.sql
 --! Included claim/promote.sql
 -- Rows are skipped where somebody holds them: a reschedule in an open transaction keeps nobody waiting.
-create function :SCHEMA.promote(as_of timestamptz default clock_timestamp(), most integer default 1000)
+create function :SCHEMA.promote(
+  as_of timestamptz default clock_timestamp(),
+  most integer default 1000,
+  since timestamptz default '-infinity'
+)
   returns integer
   language plpgsql
   volatile
@@ -3546,7 +3610,7 @@ begin
       select id
       from :SCHEMA.job
       where state = 'scheduled'
-        and run_at <= as_of
+        and run_at between since and as_of
       order by run_at, id
       limit most
       for update skip locked
@@ -3576,97 +3640,137 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.promote(timestamptz, integer) is 'Makes scheduled jobs that are due ready, or has them stand in line for their limits, and wakes workers; returns how many. Claims do this by themselves.';
+comment on function :SCHEMA.promote(timestamptz, integer, timestamptz) is 'Makes scheduled jobs that are due, from since on, ready, or has them stand in line for their limits, and wakes workers; returns how many. Claims do this by themselves.';
 --! EndIncluded claim/promote.sql
---! Included claim/ready_queues.sql
--- A loose index scan: one probe of the claim index for each queue, however many jobs wait in it.
-create function :SCHEMA.ready_queues()
-  returns text[]
-  language sql
+--! Included claim/heads.sql
+-- A loose index scan: one probe of the claim index for each queue and priority, however many jobs wait there. What it has to
+-- walk past is what vacuum cannot remove yet and what this worker does not know; claims start at what it found, so that
+-- this is walked past once and not by each of their steps.
+create function :SCHEMA.heads(queues text[], tasks text[])
+  returns :SCHEMA.place[]
+  language plpgsql
   stable
-  set enable_seqscan = off
-  set jit = off
-  set enable_bitmapscan = off
-begin atomic
-  with recursive ready as (
-    (
-      select j.queue
-      from :SCHEMA.job as j
-      where j.state = 'ready'
-      order by j.queue
-      limit 1
-    )
-    union all
-    select (
-      select j.queue
-      from :SCHEMA.job as j
-      where j.state = 'ready'
-        and j.queue > r.queue
-      order by j.queue
-      limit 1
-    )
-    from ready as r
-    where r.queue is not null
-  )
-  select coalesce(array_agg(r.queue), '{}')
-  from ready as r
-  where r.queue is not null;
-end;
-
-comment on function :SCHEMA.ready_queues() is 'Names of the queues that have ready jobs.';
---! EndIncluded claim/ready_queues.sql
---! Included claim/open_queues.sql
-create function :SCHEMA.open_queues(queues text[])
-  returns setof text
-  language sql
-  stable
-  rows 5
   set search_path = pg_catalog, pg_temp
-begin atomic
-  select q.name
-  from unnest(coalesce(queues, :SCHEMA.ready_queues())) as q (name)
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_sort = off
+  set enable_incremental_sort = off
+  set jit = off
+as $$
+begin
+  if queues is null then
+    return array(
+      with recursive head (queue, priority, run_at, id) as (
+        select '', 0::smallint, null::timestamptz, null::bigint
+        union all
+        select n.queue, n.priority, n.run_at, n.id
+        from head as h
+        cross join lateral (
+          select j.queue, j.priority, j.run_at, j.id
+          from :SCHEMA.job as j
+          where j.state = 'ready'
+            and (j.queue, j.priority) > (h.queue, h.priority)
+            and (tasks is null or j.task = any (tasks))
+          order by j.queue, j.priority, j.run_at, j.id
+          limit 1
+        ) as n
+      )
+      select cast(row(h.queue, h.priority, h.run_at, h.id) as :SCHEMA.place)
+      from head as h
+      where h.id is not null
+    );
+  end if;
+  return array(
+    with recursive head (queue, priority, run_at, id) as (
+      select distinct q.name, (-32768)::smallint, null::timestamptz, null::bigint
+      from unnest(queues) as q (name)
+      union all
+      select n.queue, n.priority, n.run_at, n.id
+      from head as h
+      cross join lateral (
+        select j.queue, j.priority, j.run_at, j.id
+        from :SCHEMA.job as j
+        where j.state = 'ready'
+          and j.queue = h.queue
+          and j.priority > h.priority
+          and (tasks is null or j.task = any (tasks))
+        order by j.priority, j.run_at, j.id
+        limit 1
+      ) as n
+    )
+    select cast(row(h.queue, h.priority, h.run_at, h.id) as :SCHEMA.place)
+    from head as h
+    where h.id is not null
+  );
+end;
+$$;
+
+comment on function :SCHEMA.heads(text[], text[]) is 'The first ready job of each queue (null: of all) and priority among those of these tasks (null: all).';
+--! EndIncluded claim/heads.sql
+--! Included claim/open_places.sql
+create function :SCHEMA.open_places(places :SCHEMA.place[])
+  returns :SCHEMA.place[]
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+return array(
+  select p
+  from unnest(places) as p
   where not exists (
     select
     from :SCHEMA.queue as k
-    where k.name = q.name
+    where k.name = p.queue
       and k.paused_at is not null
-  );
-end;
+  )
+);
 
-comment on function :SCHEMA.open_queues(text[]) is 'Of these queues, or of all that have ready jobs, those that are not paused.';
---! EndIncluded claim/open_queues.sql
+comment on function :SCHEMA.open_places(:SCHEMA.place[]) is 'Those of these places whose queue is not paused.';
+--! EndIncluded claim/open_places.sql
 --! Included claim/lanes.sql
-create function :SCHEMA.lanes(slots jsonb)
-  returns table (queues text[], slots integer)
+create function :SCHEMA.lanes(slots jsonb, places :SCHEMA.place[], most integer)
+  returns table (places :SCHEMA.place[], slots integer)
   language sql
   stable
   rows 3
   set search_path = pg_catalog, pg_temp
 begin atomic
+  select lanes.places, lanes.most
+  where lanes.slots is null
+  union all
   select
-    case
-      when s.key <> '*' then array[s.key]
-      else array(select q.name from unnest(:SCHEMA.ready_queues()) as q (name) where not lanes.slots ? q.name)
-    end,
+    array(
+      select p
+      from unnest(lanes.places) as p
+      where p.queue = s.key
+         or s.key = '*' and not lanes.slots ? p.queue
+    ),
     s.value::integer
-  from jsonb_each_text(lanes.slots) as s (key, value)
-  where s.value::integer > 0
-  order by s.key = '*', s.key;
+  from (
+    select e.key, e.value
+    from jsonb_each_text(lanes.slots) as e (key, value)
+    order by e.key = '*', e.key
+  ) as s;
 end;
 
-comment on function :SCHEMA.lanes(jsonb) is 'Of slots by queue, {"mail": 5, "*": 10}, those that are free: the queues that may use them together, and how many they are.';
+comment on function :SCHEMA.lanes(jsonb, :SCHEMA.place[], integer) is 'Of slots by queue, {"mail": 5, "*": 10}, where the jobs for them are, and how many they are; all places and `most` where there are none.';
 --! EndIncluded claim/lanes.sql
---! Included claim/claim.sql
--- The token is random, not a counter: a claim may be lost in a crash of the server together with any counter,
--- and a counter would then be handed out twice.
+--! Included claim/pick.sql
+-- Priority by priority. Which share of the batch each queue has is decided by a look that locks nothing; the rows are then
+-- locked queue by queue. Where another worker was faster, the lock passes on to the next rows of the same queue, and what is
+-- missing in the end is filled from any queue that has more.
 --
 -- Settings leave one possible plan. The table empties and fills all day, so statistics of it mean nothing; an
 -- analyze at the wrong moment made claims 20 times slower.
-create function :SCHEMA.claim(worker integer, queues text[], tasks text[], most integer, as_of timestamptz)
-  returns setof :SCHEMA.claimed_job
+create function :SCHEMA.pick(
+  inout places :SCHEMA.place[],
+  tasks text[],
+  most integer,
+  as_of timestamptz,
+  out jobs bigint[]
+)
   language plpgsql
   volatile
-  rows 100
   set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan
   set enable_seqscan = off
@@ -3679,62 +3783,102 @@ create function :SCHEMA.claim(worker integer, queues text[], tasks text[], most 
 as $$
 #variable_conflict use_column
 declare
-  token uuid := gen_random_uuid();
-  open_queues text[];
+  class record;
   share record;
-  picked bigint[] := array[]::bigint[];
-  began timestamptz;
+  place :SCHEMA.place;
+  wanted bigint;
+  taken bigint[];
 begin
-  -- Jobs of a worker that was given up would be its own again only until the next sweep.
-  if not exists (select from :SCHEMA.worker as w where w.id = claim.worker) then
-    return;
-  end if;
-  open_queues := array(select :SCHEMA.open_queues(queues));
-
-  -- Which share of the batch each queue has is decided by a look that locks nothing; the rows are then locked
-  -- queue by queue. Where another worker was faster, the lock passes on to the next rows of the same queue, and what
-  -- is missing in the end is filled from any queue that has more.
-  for share in
-    select h.queue, count(*) as jobs
-    from (
-      select j.queue
-      from unnest(open_queues) as q (name)
-      cross join lateral (
-        select queue, priority, run_at, id
-        from :SCHEMA.job
-        where state = 'ready'
-          and queue = q.name
-          and (tasks is null or task = any (tasks))
-          and coalesce(least(expires_at, deadline_at) > as_of, true)
-        order by priority desc, run_at, id
-        limit most
-      ) as j
-      order by j.priority desc, j.run_at, j.id
-      limit most
-    ) as h
-    where cardinality(open_queues) > 1
-    group by h.queue
-    union all
-    select q.name, most
-    from unnest(open_queues) as q (name)
+  jobs := '{}';
+  for class in
+    select array_agg(p.n) as numbers
+    from unnest(places) with ordinality as p (queue, priority, run_at, id, n)
+    where most > 0
+    group by p.priority
+    order by p.priority desc
   loop
-    exit when cardinality(picked) >= most;
-    picked := picked || array(
-      select id
-      from :SCHEMA.job
-      where state = 'ready'
-        and queue = share.queue
-        and (tasks is null or task = any (tasks))
-        and id <> all (picked)
-        and coalesce(least(expires_at, deadline_at) > as_of, true)
-      order by priority desc, run_at, id
-      limit least(share.jobs, most - cardinality(picked))
-      for update skip locked
-    );
+    exit when cardinality(jobs) >= most;
+    for share in
+      select h.n, count(*) as jobs
+      from (
+        select c.n
+        from unnest(class.numbers) as c (n)
+        cross join lateral (
+          select j.run_at, j.id
+          from :SCHEMA.job as j
+          where j.state = 'ready'
+            and j.queue = (places[c.n]).queue
+            and j.priority = (places[c.n]).priority
+            and (j.run_at, j.id) >= ((places[c.n]).run_at, (places[c.n]).id)
+            and (tasks is null or j.task = any (tasks))
+            and coalesce(least(j.expires_at, j.deadline_at) > as_of, true)
+          order by j.run_at, j.id
+          limit most - cardinality(jobs)
+        ) as j
+        where cardinality(class.numbers) > 1
+        order by j.run_at, j.id
+        limit most - cardinality(jobs)
+      ) as h
+      group by h.n
+      union all
+      select c.n, most
+      from unnest(class.numbers) as c (n)
+    loop
+      wanted := least(share.jobs, most - cardinality(jobs));
+      exit when wanted <= 0;
+      place := places[share.n];
+      taken := array(
+        select j.id
+        from :SCHEMA.job as j
+        where j.state = 'ready'
+          and j.queue = place.queue
+          and j.priority = place.priority
+          and (j.run_at, j.id) >= (place.run_at, place.id)
+          and (tasks is null or j.task = any (tasks))
+          and coalesce(least(j.expires_at, j.deadline_at) > as_of, true)
+        order by j.run_at, j.id
+        limit wanted
+        for update skip locked
+      );
+      jobs := jobs || taken;
+      if cardinality(taken) < wanted then
+        place.run_at := 'infinity';
+      else
+        select j.run_at, j.id + 1
+        into place.run_at, place.id
+        from :SCHEMA.job as j
+        where j.id = taken[wanted];
+      end if;
+      places[share.n] := place;
+    end loop;
   end loop;
+end;
+$$;
 
+comment on function :SCHEMA.pick(:SCHEMA.place[], text[], integer, timestamptz) is 'Locks up to that many ready jobs from these places on, by priority, due time and id. Returns them and the places that were reached, infinity where nothing is left.';
+--! EndIncluded claim/pick.sql
+--! Included claim/start_jobs.sql
+-- The token is random, not a counter: a claim may be lost in a crash of the server together with any counter,
+-- and a counter would then be handed out twice.
+create function :SCHEMA.start_jobs(worker integer, jobs bigint[], as_of timestamptz)
+  returns setof :SCHEMA.claimed_job
+  language plpgsql
+  volatile
+  rows 100
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+  set jit = off
+as $$
+#variable_conflict use_column
+declare
+  token uuid := gen_random_uuid();
   -- Later than whatever made these jobs ready, as_of need not be: rates count by it.
-  began := greatest(as_of, clock_timestamp());
+  began timestamptz := greatest(as_of, clock_timestamp());
+begin
   return query
   with claimed as (
     update :SCHEMA.job
@@ -3742,9 +3886,9 @@ begin
       state = 'running',
       attempt = least(attempt, 32766) + 1,
       lease = token,
-      worker_id = claim.worker,
+      worker_id = start_jobs.worker,
       started_at = began
-    where id = any (picked)
+    where id = any (jobs)
     returning
       id, lease, task, payload, queue, priority, attempt, max_attempts,
       run_at, created_at, scheduled_for,
@@ -3765,14 +3909,14 @@ begin
     from :SCHEMA.job as j
     cross join lateral unnest(array['key:' || j.concurrency_key, 'task:' || j.task, 'queue:' || j.queue]) as l (lane)
     join :SCHEMA.meter as m on m.lane = l.lane
-    where j.id = any (picked)
+    where j.id = any (jobs)
       and j.lane is not null;
   end if;
 end;
 $$;
 
-comment on function :SCHEMA.claim(integer, text[], text[], integer, timestamptz) is 'Hands up to that many ready jobs to a worker, by priority, due time and id, under a fresh lease.';
---! EndIncluded claim/claim.sql
+comment on function :SCHEMA.start_jobs(integer, bigint[], timestamptz) is 'Hands jobs that pick() locked to a worker, under a fresh lease, by priority, due time and id.';
+--! EndIncluded claim/start_jobs.sql
 --! Included claim/claim_v1.sql
 -- Who claims by this call is told of jobs from the first one on, busy or not.
 create function :SCHEMA.claim_v1(
@@ -3789,6 +3933,8 @@ create function :SCHEMA.claim_v1(
   rows 100
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  picked bigint[];
 begin
   if most is null or most < 0 then
     perform :SCHEMA.refuse(
@@ -3807,9 +3953,12 @@ begin
   perform :SCHEMA.expire(as_of);
   perform :SCHEMA.promote(as_of);
   perform :SCHEMA.admit(as_of);
+  select p.jobs
+  into picked
+  from :SCHEMA.pick(:SCHEMA.open_places(:SCHEMA.heads(queues, tasks)), tasks, most, as_of) as p;
   return query
   select *
-  from :SCHEMA.claim(worker, queues, tasks, most, as_of);
+  from :SCHEMA.start_jobs(worker, picked, as_of);
 end;
 $$;
 
@@ -3836,9 +3985,10 @@ comment on function :SCHEMA.ms_until(timestamptz) is 'Milliseconds to an instant
 -- The look at ready rows locks nothing. A row that is due and was not claimed is held by a transaction that may
 -- roll back, and then nobody would tell: the worker has to look again by itself.
 create function :SCHEMA.next_look(
-  queues text[],
+  places :SCHEMA.place[],
   tasks text[],
   as_of timestamptz,
+  since timestamptz,
   out ready boolean,
   out due timestamptz
 )
@@ -3853,21 +4003,23 @@ as $$
 begin
   ready := exists (
     select
-    from :SCHEMA.open_queues(queues) as q (name)
+    from unnest(places) as p
     cross join lateral (
       select
       from :SCHEMA.job as j
       where j.state = 'ready'
-        and j.queue = q.name
+        and j.queue = p.queue
+        and j.priority = p.priority
+        and (j.run_at, j.id) >= (p.run_at, p.id)
         and (tasks is null or j.task = any (tasks))
-      order by j.queue, j.priority desc, j.run_at, j.id
+      order by j.run_at, j.id
       limit 1
     ) as l
   ) or exists (
     select
     from :SCHEMA.job as j
     where j.state = 'scheduled'
-      and j.run_at <= as_of
+      and j.run_at between since and as_of
   ) or exists (
     select
     from :SCHEMA.schedule as s
@@ -3911,7 +4063,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.next_look(text[], text[], timestamptz) is 'When a worker that took what it could at that instant has to look again: whether jobs or schedules were due that it could not lock, and the next due time of either, or the next start that a rate allows (null: none).';
+comment on function :SCHEMA.next_look(:SCHEMA.place[], text[], timestamptz, timestamptz) is 'When a worker that took what it could at that instant, from these places and from the due time since on, has to look again: whether jobs or schedules were due that it could not lock, and the next due time of either, or the next start that a rate allows (null: none).';
 --! EndIncluded claim/next_look.sql
 --! Included finish/backoff.sql
 -- Reckoned in seconds as floating point and bounded before it becomes an interval: neither the thousandth attempt
@@ -4442,6 +4594,45 @@ comment on function :SCHEMA.release_v1(bigint, uuid, boolean) is
 'Worker protocol: gives a job back that was not run to its end, as a worker does when it stops. The attempt does not count.
 Returns the state of the job now (ready; cancelled where that was asked for, or a newer job waits under its coalescing key), or stale, or busy (only where wait is false and another transaction holds the row).';
 --! EndIncluded finish/release_v1.sql
+--! Included claim/bookmark.sql
+-- Nothing that commits within 100 ms of its due time is left behind it. Whatever else is (a late commit, a retry, a new
+-- priority or queue) waits for the next look from the heads on.
+create function :SCHEMA.bookmark(known :SCHEMA.place[], reached :SCHEMA.place[], due timestamptz, as_of timestamptz)
+  returns jsonb
+  language sql
+  stable
+  set search_path = pg_catalog, pg_temp
+begin atomic
+  select jsonb_build_object('due', least(bookmark.due, as_of - interval '100 milliseconds'), 'places', coalesce(jsonb_agg(p.place), '[]'))
+  from (
+    select
+      jsonb_build_object(
+        'queue', a.queue,
+        'priority', a.priority,
+        'run_at', least(a.run_at, n.past),
+        'id', case when a.run_at <= n.past then a.id else 0 end
+      ) as place
+    from (values (as_of - interval '100 milliseconds')) as n (past)
+    cross join lateral (
+      select r.queue, r.priority, r.run_at, r.id
+      from unnest(reached) as r
+      union all
+      select k.queue, k.priority, k.run_at, k.id
+      from unnest(known) as k
+      where not exists (
+        select
+        from unnest(reached) as r
+        where r.queue = k.queue
+          and r.priority = k.priority
+      )
+    ) as a
+    order by a.run_at desc
+    limit 100
+  ) as p;
+end;
+
+comment on function :SCHEMA.bookmark(:SCHEMA.place[], :SCHEMA.place[], timestamptz, timestamptz) is 'Where the next exchange goes on: the places that were reached, those known of queues in which nothing was ready, and from which due time on scheduled jobs are to be looked at.';
+--! EndIncluded claim/bookmark.sql
 --! Included claim/exchange_v1.sql
 -- One round trip: what is finished goes in, what is next comes out. Finishing commits as the server is
 -- configured. A call that only claims does not wait for the disk: where a crash of the server loses it, the job
@@ -4459,7 +4650,9 @@ create function :SCHEMA.exchange_v1(
   releases jsonb default '[]',
   as_of timestamptz default clock_timestamp(),
   notes jsonb default '[]',
-  slots jsonb default null
+  slots jsonb default null,
+  bookmark jsonb default null,
+  whole boolean default true
 )
   returns table (
     outcome text,
@@ -4488,15 +4681,28 @@ as $$
 #variable_conflict use_column
 declare
   promotion constant integer := 1000;
-  promoted integer;
-  claimed integer := 0;
-  taken integer;
+  -- Most entries that a look reads for its own jobs, and some more: half a millisecond's worth.
+  far constant integer := 5000;
+  known :SCHEMA.place[] := array(
+    select p
+    from jsonb_populate_recordset(null:::SCHEMA.place, bookmark -> 'places') as p
+  );
+  began timestamptz;
+  before bigint;
+  cost double precision;
+  due_since timestamptz := timestamptz '-infinity';
+  promoted integer := 0;
+  places :SCHEMA.place[];
   lane record;
-  open_lanes text[] := array[]::text[];
-  settled boolean;
+  picked record;
+  claimed integer := 0;
+  reached :SCHEMA.place[] := array[]:::SCHEMA.place[];
+  left_open :SCHEMA.place[] := array[]:::SCHEMA.place[];
+  settled boolean := false;
   look record;
 begin
-  if most > 0 then
+  -- Only a look at everything may be the last one before a sleep.
+  if most > 0 and whole then
     settled := :SCHEMA.settle(worker, as_of);
   end if;
   if not :SCHEMA.tick_if_due(as_of) and cardinality(completed) = 0 and failures = '[]' and releases = '[]' then
@@ -4538,32 +4744,52 @@ begin
   end loop;
 
   if most > 0 then
-    perform :SCHEMA.expire(as_of);
-    promoted := :SCHEMA.promote(as_of, promotion);
+    began := clock_timestamp();
+    before := :SCHEMA.walked();
+    if whole then
+      perform :SCHEMA.expire(as_of);
+    else
+      due_since := coalesce((bookmark ->> 'due')::timestamptz, due_since);
+    end if;
+    due_since := :SCHEMA.first_due(as_of, due_since);
+    if due_since is not null then
+      promoted := :SCHEMA.promote(as_of, promotion, due_since);
+    end if;
   end if;
   perform :SCHEMA.admit(as_of);
-  if most > 0 then
+  -- Jobs of a worker that was given up would be its own again only until the next sweep.
+  if most > 0 and exists (select from :SCHEMA.worker as w where w.id = exchange_v1.worker) then
+    places := :SCHEMA.open_places(case when whole then :SCHEMA.heads(queues, tasks) else known end);
     for lane in
-      select queues, most as slots
-      where exchange_v1.slots is null
-      union all
-      select l.queues, l.slots
-      from :SCHEMA.lanes(exchange_v1.slots) as l
+      select l.places, l.slots
+      from :SCHEMA.lanes(exchange_v1.slots, places, most) as l
     loop
+      select *
+      into picked
+      from :SCHEMA.pick(lane.places, tasks, least(lane.slots, most - claimed), as_of) as p;
+      reached := reached || picked.places;
+      -- A queue whose slots are all taken is none to look at again.
+      if cardinality(picked.jobs) < lane.slots then
+        left_open := left_open || lane.places;
+      end if;
+      continue when picked.jobs = '{}';
+      claimed := claimed + cardinality(picked.jobs);
       return query
       select
         'claimed', c.id, c.lease, c.task, c.payload, c.queue, c.priority, c.attempt, c.max_attempts,
         c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision
-      from :SCHEMA.claim(worker, lane.queues, tasks, least(lane.slots, most - claimed), as_of) as c;
-      get diagnostics taken = row_count;
-      claimed := claimed + taken;
-      -- A queue whose slots are all taken is none to look at again.
-      if taken < lane.slots then
-        open_lanes := open_lanes || lane.queues;
-      end if;
+      from :SCHEMA.start_jobs(worker, picked.jobs, as_of) as c;
     end loop;
-    if slots is not null then
-      queues := open_lanes;
+    if bookmark is not null and (not whole or :SCHEMA.walked() - before > far) then
+      outcome := 'bookmark';
+      id := null;
+      payload := :SCHEMA.bookmark(known, reached, case when promoted = promotion then due_since else as_of end, as_of);
+      if whole then
+        cost := extract(epoch from clock_timestamp() - began) * 1000;
+        wait_ms := greatest(least(10 * cost, 240 - 2 * cost), cost);
+      end if;
+      return next;
+      payload := null;
     end if;
     -- Counts the starts and tells when the next one may be.
     if claimed > 0 and exists (select from :SCHEMA.meter) then
@@ -4572,8 +4798,8 @@ begin
   end if;
 
   if claimed < most or most = 0 then
-    look := :SCHEMA.next_look(queues, tasks, as_of);
-    outcome := case when look.ready then 'look_again' else 'sleep' end;
+    look := :SCHEMA.next_look(case when whole then left_open end, tasks, as_of, due_since);
+    outcome := case when look.ready or not whole then 'look_again' else 'sleep' end;
     id := null;
     wait_ms := case
       when promoted = promotion then 0
@@ -4595,7 +4821,7 @@ begin
 end;
 $$;
 
-comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint[], uuid[], jsonb, jsonb, jsonb, timestamptz, jsonb, jsonb) is
+comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint[], uuid[], jsonb, jsonb, jsonb, timestamptz, jsonb, jsonb, jsonb, boolean) is
 'Worker protocol: finishes, fails and releases attempts and claims up to `most` new ones in one call.
   completed, leases, results   as in complete_many_v1
   failures   array of {"id", "lease", "error", "retry", "retry_at"}, as in fail_v1; "retry_in" is an interval from now
@@ -4603,12 +4829,17 @@ comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint
   notes      what these attempts had still to say, as in note_v1
   slots      how many jobs of each queue there is room for, {"mail": 5, "*": 10}, * standing for all others together;
              left out: `most` of all of them
+  bookmark   what the last answer of this kind said, {} where there was none; left out: none is wanted
+  whole      false: goes on at the bookmark. What has become ready behind it is not seen
 Rows by their outcome:
   claimed      a job to run
   stale, busy  of a job that could not be finished, failed or released: see complete_many_v1
   scheduled, ready, blocked, failed, cancelled   where a failed or released job is now
   sleep        no more work; the next job is due in wait_ms (null: none is)
-  look_again   due jobs are left that another transaction holds: look again within half a second, or in wait_ms
+  look_again   due jobs are left that another transaction holds, or the look was not a whole one: look again within half
+               a second, or in wait_ms
+  bookmark     the look for jobs had to walk far, as behind a transaction that stays open: payload is a bookmark, from which
+               the next calls may go on; one that looks at the whole is due in wait_ms (null: as was said before)
 A worker that is no longer registered gets no jobs; beat_v1 tells it.
 To be called in a transaction of its own: a call that only claims lets its transaction commit asynchronously.';
 --! EndIncluded claim/exchange_v1.sql
@@ -5371,7 +5602,10 @@ begin
   end;
   select l.ready, :SCHEMA.ms_until(l.due)
   into ready, wait_ms
-  from :SCHEMA.next_look(own.queues, own.tasks, clock_timestamp()) as l;
+  from clock_timestamp() as n (as_of)
+  cross join lateral :SCHEMA.next_look(
+    :SCHEMA.open_places(:SCHEMA.heads(own.queues, own.tasks)), own.tasks, n.as_of, :SCHEMA.first_due(n.as_of)
+  ) as l;
   busy := exists (
     select
     from :SCHEMA.job as j

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { ask } from "./ask.ts";
+import type { Bookmark } from "./bookmark.ts";
 import type { Finished } from "./finished.ts";
 import { type ClaimedJob, claimedJob, EXCHANGE_COLUMNS, EXCHANGE_TYPES } from "./job.ts";
 
@@ -21,19 +22,26 @@ export interface Claimant {
   readonly tasks: readonly string[];
   /** How many jobs of each queue may be claimed; undefined: as many as asked for of any. */
   readonly slots: Readonly<Record<string, number>> | undefined;
+  readonly bookmark: Bookmark;
+}
+
+/** What exchange_v1 answered, bookmark included. */
+interface WholeAnswer extends Answer {
+  readonly bookmark: { readonly text: string; readonly waitMs: number | null } | undefined;
 }
 
 /** Calls exchange_v1. */
 export async function exchange(
   pool: pg.Pool,
   schema: string,
-  { worker, queues, tasks, slots }: Claimant,
+  { worker, queues, tasks, slots, bookmark }: Claimant,
   most: number,
   finished: readonly Finished[],
   patienceMs: number,
 ): Promise<Answer> {
   const text = `select ${EXCHANGE_COLUMNS}
-    from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, notes => $10, slots => $11)`;
+    from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, notes => $10, slots => $11, bookmark => $12, whole => $13)`;
+  const place = most > 0 ? bookmark.open() : { text: null, whole: true };
   const values = [
     worker,
     queues ?? null,
@@ -41,8 +49,22 @@ export async function exchange(
     most,
     ...ends(finished),
     slots === undefined ? null : JSON.stringify(slots),
+    place.text,
+    place.whole,
   ];
-  return readAnswer(await ask(pool, { text, values, rowMode: "array", types: EXCHANGE_TYPES }, patienceMs));
+  let answer: WholeAnswer | undefined;
+  try {
+    answer = readAnswer(await ask(pool, { text, values, rowMode: "array", types: EXCHANGE_TYPES }, patienceMs));
+  } finally {
+    if (most > 0) bookmark.close(place.whole, answer?.bookmark);
+  }
+  const { rest } = answer;
+  if (most === 0 || rest === undefined) return answer;
+  if (place.whole) {
+    if (!rest.lookAgain) bookmark.slept();
+    return answer;
+  }
+  return { ...answer, rest: { lookAgain: true, waitMs: Math.min(rest.waitMs ?? Infinity, bookmark.dueInMs) } };
 }
 
 /** The arguments completed, leases, results, failures, releases, notes. */
@@ -77,11 +99,12 @@ function ends(finished: readonly Finished[]): unknown[] {
   ];
 }
 
-function readAnswer(rows: readonly (readonly unknown[])[]): Answer {
+function readAnswer(rows: readonly (readonly unknown[])[]): WholeAnswer {
   const claimed: ClaimedJob[] = [];
   const stale = new Set<number>();
   const busy = new Set<number>();
   let rest: Answer["rest"];
+  let bookmark: WholeAnswer["bookmark"];
   for (const row of rows) {
     switch (row[0]) {
       case "claimed":
@@ -97,7 +120,10 @@ function readAnswer(rows: readonly (readonly unknown[])[]): Answer {
       case "look_again":
         rest = { lookAgain: row[0] === "look_again", waitMs: row[15] as number | null };
         break;
+      case "bookmark":
+        bookmark = { text: JSON.stringify(row[4]), waitMs: row[15] as number | null };
+        break;
     }
   }
-  return { claimed, stale, busy, rest };
+  return { claimed, stale, busy, rest, bookmark };
 }

@@ -4,6 +4,7 @@ import type { Logger } from "../log.ts";
 import type { TaskRegistry } from "../tasks/registry.ts";
 import { VERSION } from "../version.ts";
 import { ask } from "./ask.ts";
+import { Bookmark } from "./bookmark.ts";
 import { type Answer, exchange } from "./exchange.ts";
 import type { Finished } from "./finished.ts";
 import type { Note } from "./notes.ts";
@@ -24,6 +25,7 @@ export interface ProtocolOptions {
 export class Protocol {
   readonly #options: ProtocolOptions;
   readonly #taskNames: readonly string[];
+  readonly #bookmark = new Bookmark();
   #worker = 0;
   /** As the last beat told it. */
   leaseMs = 30_000;
@@ -71,7 +73,13 @@ export class Protocol {
   async exchange(most: number, finished: readonly Finished[], taken: () => Iterable<string>): Promise<Answer> {
     const { pool, schema, slots } = this.#options;
     const asked = most > 0 ? slots.ask(taken()) : undefined;
-    const claimant = { worker: this.#worker, queues: slots.queues, tasks: this.#taskNames, slots: asked };
+    const claimant = {
+      worker: this.#worker,
+      queues: slots.queues,
+      tasks: this.#taskNames,
+      slots: asked,
+      bookmark: this.#bookmark,
+    };
     try {
       return await exchange(pool, schema, claimant, most, finished, this.leaseMs);
     } finally {

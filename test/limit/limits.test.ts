@@ -243,7 +243,7 @@ test("a look for jobs names the time of the next token", async () => {
   await db.query("select rouse.exchange_v1($1, null, null, 5)", [worker]);
   const seconds = await value<number>(
     db.pool,
-    "select extract(epoch from due - clock_timestamp())::float from rouse.next_look(null, null, clock_timestamp())",
+    "select extract(epoch from due - clock_timestamp())::float from rouse.next_look(null, null, clock_timestamp(), null)",
   );
   assert.ok(seconds > 50 && seconds <= 60, `${seconds} s`);
 });

@@ -1,0 +1,196 @@
+/**
+ * Behind a transaction that stays open vacuum removes nothing: whoever looks for jobs walks past all that has finished
+ * since. The same behind jobs of a task that nobody here knows. These tests count what a call reads; times are in bench/.
+ */
+import assert from "node:assert/strict";
+import test, { beforeEach } from "node:test";
+import type pg from "pg";
+import { testDatabase } from "../support/database.ts";
+import { clear, register, rows, value } from "../support/engine.ts";
+
+const FINISHED = 50_000;
+const UNKNOWN = 100_000;
+
+const db = testDatabase();
+let session: pg.Client;
+let elsewhere: pg.Client;
+let worker: number;
+
+type Row = { outcome: string; id: string | null; payload: unknown; wait_ms: number | null };
+type Call = { most?: number; bookmark?: unknown; whole?: boolean; asOf?: Date };
+
+beforeEach(async () => {
+  await elsewhere?.end();
+  await clear(db);
+  await db.query("vacuum rouse.job");
+  session ??= await db.connect();
+  elsewhere = await db.connect();
+  await elsewhere.query("begin isolation level repeatable read; select from rouse.job");
+  worker = await register(session);
+});
+
+const CALL = `select outcome, id, payload, wait_ms from rouse.exchange_v1(
+  $1, null, '{noop}', $2, bookmark => $3, whole => $4, as_of => coalesce($5, clock_timestamp()))`;
+
+const given = ({ most = 10, bookmark = {}, whole = true, asOf }: Call) => [
+  worker,
+  most,
+  JSON.stringify(bookmark),
+  whole,
+  asOf ?? null,
+];
+
+async function exchange(call: Call = {}): Promise<Row[]> {
+  return await rows<Row>(session, CALL, given(call));
+}
+
+const outcomes = (all: Row[]) => all.map(({ outcome }) => outcome).join(" ");
+const bookmarkOf = (all: Row[]) => all.find(({ outcome }) => outcome === "bookmark");
+
+/** One of two queues, for the nth job. */
+const QUEUE = "(array['default', 'mail'])[1 + n % 2]";
+
+/** Jobs that came a minute ago, at t, and went. */
+async function finish(jobs: number, columns = "task, queue, run_at", values = `'noop', ${QUEUE}, t`): Promise<void> {
+  await db.query(
+    `insert into rouse.job (${columns}) select ${values} from generate_series(1, $1) as n, (select now() - interval '1 minute') as a (t)`,
+    [jobs],
+  );
+  await db.query("delete from rouse.job where task = 'noop'");
+}
+
+const enqueue = (jobs: number) =>
+  db.query(`insert into rouse.job (task, queue) select 'noop', ${QUEUE} from generate_series(1, $1) as n`, [jobs]);
+
+/** Pages and index entries that a call reads, in a transaction that is rolled back. */
+async function readsOf(call: Call): Promise<{ pages: number; entries: number }> {
+  // From the sixth time on it has its plans.
+  for (let n = 0; n < 7; n++) {
+    await session.query("begin");
+    await exchange(call);
+    await session.query("rollback");
+  }
+  const read = () =>
+    value<number>(
+      session,
+      `select sum(pg_stat_get_xact_tuples_returned(indexrelid))::integer from pg_index where indrelid = 'rouse.job'::regclass`,
+    );
+  await session.query("begin");
+  const before = await read();
+  const [plan] = await rows<{ "QUERY PLAN": [{ Plan: Record<string, number> }] }>(
+    session,
+    `explain (analyze, buffers, format json) ${CALL}`,
+    given(call),
+  );
+  const entries = (await read()) - before;
+  await session.query("rollback");
+  const { Plan } = plan!["QUERY PLAN"][0];
+  return { pages: Plan["Shared Hit Blocks"]! + Plan["Shared Read Blocks"]!, entries };
+}
+
+for (const [title, unknown] of [
+  ["what has finished under an old snapshot", 0],
+  ["that and jobs of a task it does not know", UNKNOWN],
+] as const) {
+  test(`B18: a look from the heads walks past ${title} once, and one from a bookmark not at all`, async () => {
+    await db.query("insert into rouse.job (task) select 'elsewhere' from generate_series(1, $1)", [unknown]);
+    await finish(FINISHED);
+    await enqueue(20);
+    const bookmark = bookmarkOf(await exchange())!;
+    assert.ok(bookmark.wait_ms! > 0 && bookmark.wait_ms! <= 240, `next whole look in ${bookmark.wait_ms} ms`);
+
+    const whole = await readsOf({ most: 50 });
+    assert.ok(whole.entries >= FINISHED + unknown, `the snapshot holds ${whole.entries} entries`);
+    assert.ok(whole.entries < (FINISHED + unknown) * 1.01, `a whole look reads ${whole.entries} entries`);
+    for (const most of [5, 50]) {
+      const next = await readsOf({ most, bookmark: bookmark.payload, whole: false });
+      assert.ok(next.entries < 200, `the next one reads ${next.entries} entries`);
+      assert.ok(next.pages < 600, `the next one reads ${next.pages} pages`);
+    }
+  });
+}
+
+test("B18: neither does one whose queue was empty when the bookmark was made", async () => {
+  await finish(FINISHED);
+  await enqueue(1);
+  const first = bookmarkOf(await exchange())!;
+  await db.query("delete from rouse.job");
+  const second = bookmarkOf(await exchange({ bookmark: first.payload }))!;
+  await enqueue(1);
+  assert.equal(outcomes(await exchange({ bookmark: second.payload, whole: false })), "claimed bookmark look_again");
+  const { entries } = await readsOf({ bookmark: second.payload, whole: false });
+  assert.ok(entries < 200, `it reads ${entries} entries`);
+});
+
+test("jobs that came due under an old snapshot, and such as expired, are walked past once, and from a bookmark not at all", async () => {
+  await finish(FINISHED, "task, state, run_at, expires_at", "'noop', 'scheduled', t, t");
+  await enqueue(1);
+  const bookmark = bookmarkOf(await exchange())!;
+  await db.query(
+    "insert into rouse.job (task, queue, state, run_at) values ('noop', 'mail', 'scheduled', clock_timestamp())",
+  );
+  const whole = await readsOf({});
+  assert.ok(whole.entries >= FINISHED * 2 && whole.entries < FINISHED * 2.02, `${whole.entries} entries`);
+  const next = await readsOf({ bookmark: bookmark.payload, whole: false });
+  assert.ok(next.entries < 200, `the next one reads ${next.entries} entries`);
+  assert.equal(outcomes(await exchange({ bookmark: bookmark.payload, whole: false })), "claimed bookmark look_again");
+});
+
+test("a bookmark is given where the way was long, and to who asks for one", async () => {
+  await enqueue(2_000);
+  assert.equal(bookmarkOf(await exchange({ most: 500 })), undefined);
+  await finish(FINISHED);
+  assert.equal(
+    bookmarkOf(await rows<Row>(session, "select * from rouse.exchange_v1($1, null, null, 1)", [worker])),
+    undefined,
+  );
+  assert.ok(bookmarkOf(await exchange()));
+});
+
+test("a claim at a bookmark goes on with each queue and priority, in order, and leaves paused queues alone", async () => {
+  await finish(FINISHED);
+  const add = (jobs: string) => db.query(`insert into rouse.job (task, queue, priority) values ${jobs}`);
+  await add("('noop', 'a', 0), ('noop', 'a', 5), ('noop', 'b', 0), ('noop', 'c', 0)");
+  const { payload } = bookmarkOf(await exchange())!;
+  await db.query("select rouse.pause('c')");
+  await add("('noop', 'c', 0), ('noop', 'a', 0), ('noop', 'b', 0), ('noop', 'a', 5)");
+  const claimed = (await exchange({ most: 3, bookmark: payload, whole: false })).filter(({ id }) => id !== null);
+  assert.deepEqual(
+    await rows(db.pool, "select queue, priority from rouse.job where id = any ($1) order by priority desc, id", [
+      claimed.map(({ id }) => id),
+    ]),
+    [
+      { queue: "a", priority: 5 },
+      { queue: "a", priority: 0 },
+      { queue: "b", priority: 0 },
+    ],
+  );
+});
+
+test("B23: who looked from a bookmark only is not told to sleep, nor taken to be settled", async () => {
+  await finish(FINISHED);
+  await enqueue(1);
+  // Its sign is up from here on, and not settled.
+  const { payload } = bookmarkOf(await exchange())!;
+  const sleeper = () => value<string | null>(db.pool, "select next_wake::text from rouse.sleeper");
+  await db.query("insert into rouse.job (task, priority) values ('noop', 9)");
+  for (let n = 0; n < 2; n++) {
+    assert.equal(outcomes(await exchange({ bookmark: payload, whole: false })), "bookmark look_again");
+    assert.equal(await sleeper(), null);
+  }
+  assert.equal(outcomes(await exchange({ bookmark: payload })), "claimed bookmark sleep");
+  assert.equal(await sleeper(), "infinity");
+});
+
+test("a job that commits a little later than one that was claimed is not left behind the bookmark", async () => {
+  await finish(FINISHED);
+  const now = await value<Date>(db.pool, "select clock_timestamp()::timestamptz(3)");
+  const add = (age: string) =>
+    db.query("insert into rouse.job (task, run_at) values ('noop', $1::timestamptz - $2::interval)", [now, age]);
+  await add("0");
+  const { payload } = bookmarkOf(await exchange({ asOf: now }))!;
+  await add("90 ms");
+  await add("110 ms");
+  const claimed = await exchange({ bookmark: payload, whole: false });
+  assert.equal(outcomes(claimed), "claimed bookmark look_again");
+});
