@@ -75,6 +75,11 @@ export class TcpProxy {
     return this.#attempts;
   }
 
+  /** Whether a connection is open that named itself so when it was opened. */
+  carries(application: string): boolean {
+    return [...this.#connections].some(({ opening }) => opening.includes(`application_name\0${application}\0`));
+  }
+
   /** The next answer of the server that contains this text is lost, and its connection with it. Resolves then. */
   loseAnswer(text: string): Promise<void> {
     return new Promise((lost) => {
