@@ -1,4 +1,4 @@
-import pg from "pg";
+import type pg from "pg";
 import { ConfigError, RouseError, StoppedError } from "../errors.ts";
 import { createLogger, type Logger, neverThrowing } from "../log.ts";
 import { commandTask } from "../schedules/command-task.ts";
@@ -18,13 +18,13 @@ import { connectionLike } from "../worker/connection.ts";
 import { SharedListener } from "../worker/shared-listener.ts";
 import type { Worker, WorkerOptions } from "../worker/worker.ts";
 import { WorkerProcess } from "../worker/worker-process.ts";
-import { type Address, addressesOf } from "./addresses.ts";
+import { addressesOf } from "./addresses.ts";
 import { type ControlOptions, control, type JobIds, type RescheduleOptions, reschedule } from "./control.ts";
 import { type Enqueued, type EnqueueOptions, enqueueJobs, type JobHandle, jobJson } from "./enqueue.ts";
 import { quoteIdentifier } from "./identifier.ts";
 import { dropLimit, type LimitTarget, setLimit } from "./limits.ts";
 import { Around, type NewJob } from "./middleware.ts";
-import { primaryClient } from "./primary.ts";
+import { OwnPool } from "./own-pool.ts";
 import { type ResultOptions, Results } from "./results.ts";
 import type { ManyJob, Rouse, RouseOptions } from "./rouse.ts";
 import { sourceOf } from "./source.ts";
@@ -48,7 +48,8 @@ export class RouseClient implements Rouse {
   readonly #pool: pg.Pool;
   /** Where listeners and heartbeats connect; one, or a primary and its standbys. */
   readonly #direct: readonly pg.ClientConfig[];
-  readonly #ownsPool: boolean;
+  /** The pool, where the client was given none. */
+  readonly #own: OwnPool | undefined;
   readonly #schema: string;
   readonly #tasks: TaskRegistry;
   readonly #schedules: readonly Schedule[] | undefined;
@@ -75,10 +76,10 @@ export class RouseClient implements Rouse {
     this.#watches = options.watches === undefined ? undefined : checkWatches(options.watches);
     this.#source = sourceOf(options.app);
     this.#around = new Around(options.middleware);
-    this.#ownsPool = options.pool === undefined;
     const addresses =
       options.connectionString === undefined ? [] : addressesOf(options.connectionString, "connectionString");
-    this.#pool = options.pool ?? createPool(addresses, this.#log);
+    this.#own = options.pool === undefined ? new OwnPool(addresses, this.#log) : undefined;
+    this.#pool = options.pool ?? this.#own!.pool;
     this.#direct =
       options.directConnectionString !== undefined
         ? addressesOf(options.directConnectionString, "directConnectionString")
@@ -192,7 +193,7 @@ export class RouseClient implements Rouse {
     });
     this.#workers.add(worker);
     // A new connection takes 50 ms for its first call, one that has carried calls 3 ms: an idle worker keeps one.
-    if (this.#ownsPool) this.#pool.options.min = 1;
+    if (this.#own !== undefined) this.#pool.options.min = 1;
     await worker.start();
     return worker;
   }
@@ -205,7 +206,7 @@ export class RouseClient implements Rouse {
         this.#broadcasts.close(),
       ]);
       // An ended pool still tells of connections that break while they close, so its listener stays.
-      if (this.#ownsPool) await this.#pool.end();
+      if (this.#own !== undefined) await this.#own.end();
       else this.#pool.off("error", this.#onIdleError);
     })();
     return this.#closed;
@@ -214,21 +215,4 @@ export class RouseClient implements Rouse {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function createPool(addresses: readonly Address[], log: Logger): pg.Pool {
-  const pool = new pg.Pool({
-    ...(addresses[0] === undefined ? {} : { connectionString: addresses[0].connectionString }),
-    ...(addresses.length > 1 ? { Client: primaryClient(addresses) } : {}),
-    application_name: "rouse",
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-    // Before anything that stands between forgets a connection on which nothing happens.
-    keepAliveInitialDelayMillis: 30_000,
-    max: 20,
-  });
-  pool.on("connect", (client) => {
-    client.on("notice", (notice) => log.warn(notice.message ?? "notice", { hint: notice.hint }));
-  });
-  return pool;
 }

@@ -151,7 +151,10 @@ export interface Rouse extends AsyncDisposable {
   listen(topic: string, handler: MessageHandler, options?: ListenOptions): Promise<Listening>;
   /** Starts a worker in this process. */
   startWorker(options?: WorkerOptions): Promise<Worker>;
-  /** Stops the workers, ends listening, and ends the connections. */
+  /**
+   * Stops the workers, ends listening, and ends the connections. Calls that are under way may take 5 s more, then they are cut
+   * off. A pool that was given stays open.
+   */
   close(): Promise<void>;
 }
 

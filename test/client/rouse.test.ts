@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import { ConfigError, createRouse, defineTask, type WorkerOptions } from "../../src/index.ts";
 import { testDatabase } from "../support/database.ts";
 import { Latch } from "../support/latch.ts";
 import { TestLog } from "../support/log.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 import { archived, useRouse } from "../worker/support.ts";
 
@@ -62,6 +64,25 @@ test("a pool that was given stays open, one of its own is closed; closing twice 
   await rouse.enqueue("any");
   await Promise.all([rouse.close(), rouse.close()]);
   await assert.rejects(rouse.enqueue("any"));
+});
+
+test("A12: close() comes to an end though the network swallows everything, calls under way with it, and leaves nothing open", async () => {
+  const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
+  const proxy = await TcpProxy.start(db.url);
+  const before = sockets();
+  const rouse = createRouse({ connectionString: proxy.through(db.url), log: new TestLog() });
+  try {
+    await Promise.all([rouse.enqueue("any"), rouse.enqueue("any")]);
+    proxy.stall();
+    // On one of the two connections; the other one rests, and nobody hears its farewell.
+    const swallowed = assert.rejects(rouse.enqueue("any"), /terminated/);
+    await setImmediate();
+    await rouse.close();
+    await swallowed;
+  } finally {
+    await proxy.stop();
+  }
+  await until(() => sockets() <= before, { message: "no connection is left" });
 });
 
 test("an idle connection that the server ends is replaced, of a given pool as of one of its own", async () => {

@@ -80,9 +80,9 @@ test("A12: when the grace is over signals abort and jobs go back, attempts uncou
 
 test("A12: closed while it starts, a worker does not come up and leaves nothing behind", async () => {
   const rouse = rouseWith([]);
-  const starting = rouse.startWorker();
+  const refused = assert.rejects(rouse.startWorker(), StoppedError);
   await rouse.close();
-  await assert.rejects(starting, StoppedError);
+  await refused;
   await assert.rejects(rouse.startWorker(), /was closed/);
   assert.equal(await workers(), 0);
   await until(async () => (await sessions()) === 0, { message: "its sessions have ended" });
