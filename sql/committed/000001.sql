@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:dd67f8b0ae25eb650b6b332e7e36ed1b1f0a01b2
+--! Hash: sha1:04b909776ce07a62c485cb1c28c626663bb1afb3
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3513,7 +3513,8 @@ create type :SCHEMA.claimed_job as (
   scheduled_for timestamptz,
   timeout interval,
   tags text[],
-  headers jsonb
+  headers jsonb,
+  expires_in interval
 );
 
 comment on type :SCHEMA.claimed_job is 'A job as a worker receives it.';
@@ -3531,6 +3532,7 @@ comment on column :SCHEMA.claimed_job.scheduled_for is 'Slot of the schedule tha
 comment on column :SCHEMA.claimed_job.timeout is 'Time this attempt may take; null: as the task says.';
 comment on column :SCHEMA.claimed_job.tags is 'Labels for people.';
 comment on column :SCHEMA.claimed_job.headers is 'Context that travels with the job.';
+comment on column :SCHEMA.claimed_job.expires_in is 'Time left in which this attempt may start: where it has passed, release the job; null: any time.';
 --! EndIncluded claim/claimed_job.sql
 --! Included claim/place.sql
 create type :SCHEMA.place as (
@@ -3896,7 +3898,8 @@ begin
         when deadline_at is null then timeout
         else least(coalesce(timeout, (:SCHEMA.task_policy(task)).timeout), deadline_at - as_of)
       end as timeout,
-      tags, headers
+      tags, headers,
+      case when isfinite(least(expires_at, deadline_at)) then least(expires_at, deadline_at) - began end as expires_in
   )
   select *
   from claimed
@@ -4670,7 +4673,8 @@ create function :SCHEMA.exchange_v1(
     timeout interval,
     tags text[],
     headers jsonb,
-    wait_ms double precision
+    wait_ms double precision,
+    expires_in interval
   )
   language plpgsql
   volatile
@@ -4777,7 +4781,7 @@ begin
       return query
       select
         'claimed', c.id, c.lease, c.task, c.payload, c.queue, c.priority, c.attempt, c.max_attempts,
-        c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision
+        c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision, c.expires_in
       from :SCHEMA.start_jobs(worker, picked.jobs, as_of) as c;
     end loop;
     if bookmark is not null and (not whole or :SCHEMA.walked() - before > far) then

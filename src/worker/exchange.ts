@@ -54,7 +54,9 @@ export async function exchange(
   ];
   let answer: WholeAnswer | undefined;
   try {
-    answer = readAnswer(await ask(pool, { text, values, rowMode: "array", types: EXCHANGE_TYPES }, patienceMs));
+    const askedAt = performance.now();
+    const rows = await ask<unknown[]>(pool, { text, values, rowMode: "array", types: EXCHANGE_TYPES }, patienceMs);
+    answer = readAnswer(rows, askedAt);
   } finally {
     if (most > 0) bookmark.close(place.whole, answer?.bookmark);
   }
@@ -99,7 +101,7 @@ function ends(finished: readonly Finished[]): unknown[] {
   ];
 }
 
-function readAnswer(rows: readonly (readonly unknown[])[]): WholeAnswer {
+function readAnswer(rows: readonly (readonly unknown[])[], askedAt: number): WholeAnswer {
   const claimed: ClaimedJob[] = [];
   const stale = new Set<number>();
   const busy = new Set<number>();
@@ -108,7 +110,7 @@ function readAnswer(rows: readonly (readonly unknown[])[]): WholeAnswer {
   for (const row of rows) {
     switch (row[0]) {
       case "claimed":
-        claimed.push(claimedJob(row));
+        claimed.push(claimedJob(row, askedAt));
         break;
       case "stale":
         stale.add(Number(row[1]));

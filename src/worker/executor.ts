@@ -174,7 +174,10 @@ export class Executor {
     while (!this.#paused && this.#attempts.size < this.#options.concurrency) {
       const batch = this.#gathering.next();
       if (batch !== undefined) {
-        this.#run(new BatchAttempt(batch.jobs, batch.task, this.#tools));
+        const late = new Set(batch.jobs.filter(isLate));
+        const jobs = batch.jobs.filter((job) => !late.has(job));
+        this.#giveBack([...late]);
+        if (jobs.length > 0) this.#run(new BatchAttempt(jobs, batch.task, this.#tools));
       } else if (this.#aheadCount() > 0) {
         const job = this.#ahead[this.#next]!;
         this.#next += 1;
@@ -199,7 +202,7 @@ export class Executor {
 
   #start(job: ClaimedJob): void {
     const task = this.#options.tasks.get(job.task);
-    if (task === undefined) {
+    if (task === undefined || isLate(job)) {
       this.#options.onFinished({ kind: "released", job });
       return;
     }
@@ -259,4 +262,9 @@ export class Executor {
     this.#next = 0;
     return jobs;
   }
+}
+
+/** It has expired since it was claimed: given back, it ends so. */
+function isLate({ startBy }: ClaimedJob): boolean {
+  return startBy !== undefined && performance.now() >= startBy;
 }

@@ -12,19 +12,23 @@ export interface ClaimedJob {
   readonly priority: number;
   /** When it arrived here, on the clock of performance.now(). */
   readonly claimedAt: number;
+  /** When it may start no longer, on the same clock; undefined: it always may. */
+  readonly startBy: number | undefined;
   readonly row: readonly unknown[];
 }
 
 /** Columns of exchange_v1 in the order in which rows are read. */
 export const EXCHANGE_COLUMNS = `outcome, id, lease, task, payload, extract(epoch from timeout) * 1000,
-  queue, priority, attempt, max_attempts, run_at, created_at, scheduled_for, tags, headers, wait_ms`;
+  queue, priority, attempt, max_attempts, run_at, created_at, scheduled_for, tags, headers, wait_ms,
+  extract(epoch from expires_in) * 1000`;
 
 /** The queue it waited in. */
 export function queueOf({ row }: ClaimedJob): string {
   return row[6] as string;
 }
 
-export function claimedJob(row: readonly unknown[]): ClaimedJob {
+/** @param askedAt When it was asked for: its time to start runs from then at the latest. */
+export function claimedJob(row: readonly unknown[], askedAt: number): ClaimedJob {
   return {
     id: Number(row[1]),
     lease: row[2] as string,
@@ -33,6 +37,7 @@ export function claimedJob(row: readonly unknown[]): ClaimedJob {
     timeout: row[5] === null ? null : Number(row[5]),
     priority: row[7] as number,
     claimedAt: performance.now(),
+    startBy: row[16] === null ? undefined : askedAt + Number(row[16]),
     row,
   };
 }

@@ -101,6 +101,7 @@ test("a claimed job says all that a worker needs, under a lease of its own", asy
       timeout: "00:00:30",
       tags: ["x"],
       headers: { trace: "y" },
+      expires_in: null,
     },
   );
   const row = "select state, worker_id, lease, started_at is not null as started from rouse.job";

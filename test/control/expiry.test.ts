@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
+import { z } from "zod";
 import { defineTask } from "../../src/index.ts";
 import { testDatabase } from "../support/database.ts";
 import { claim, claimOne, clear, declare, enqueue, refused, register, rows, value } from "../support/engine.ts";
@@ -54,6 +55,35 @@ test("B19: whatever a job waits for, it expires; what runs goes on", async () =>
     { state: "expired", n: 4 },
   ]);
   assert.deepEqual(await rows(db.pool, "select id, state from rouse.job"), [{ id: job, state: "running" }]);
+});
+
+test("B19: a claim tells how long the job may still start, by its expiry or its deadline", async () => {
+  await enqueue(db.pool, "mail", { expires_in: "1 minute", deadline: "2 minutes" });
+  await enqueue(db.pool, "mail", { deadline: "1 minute" });
+  await enqueue(db.pool, "mail", { expires_at: "infinity" });
+  await enqueue(db.pool, "mail");
+  const claimed =
+    "select extract(epoch from expires_in)::float as seconds from rouse.claim_v1($1, most => 4, as_of => $2) order by id";
+  const left = (await rows<{ seconds: number | null }>(db.pool, claimed, [worker, await later("50 s")])).map(
+    ({ seconds }) => (seconds === null ? "any" : seconds > 5 && seconds <= 10),
+  );
+  assert.deepEqual(left, [true, true, "any", "any"]);
+});
+
+test("B19: a job that expires while its batch gathers never starts", async () => {
+  const runs: number[] = [];
+  const task = defineTask("gathers", {
+    payload: z.number(),
+    batch: { size: 3, wait: "600ms" },
+    run: (payloads) => void runs.push(...payloads),
+  });
+  const rouse = rouseWith([task]);
+  await rouse.startWorker();
+  const { id } = await rouse.enqueue(task, 1, { expiresIn: "300ms" });
+  await rouse.enqueue(task, 2);
+  const job = await until(() => archived(db, id), { message: "the job is archived" });
+  await until(() => runs.length > 0, { message: "the batch ran" });
+  assert.deepEqual([job!.state, job!.attempt, runs], ["expired", 0, [2]]);
 });
 
 test("B19: a beat ends expired jobs where nobody claims", async () => {

@@ -230,5 +230,6 @@ test("A9: jobs are cancelled, retried, rescheduled and purged from TypeScript, i
 
 function claimed(id: number, task: string): ClaimedJob {
   const row = ["claimed", id, "lease", task, {}, null, "default", 0, 1, null, null, null, null, null, null, null];
-  return { id, lease: "lease", task, payload: {}, timeout: null, priority: 0, claimedAt: performance.now(), row };
+  const claimedAt = performance.now();
+  return { id, lease: "lease", task, payload: {}, timeout: null, priority: 0, claimedAt, startBy: undefined, row };
 }

@@ -43,7 +43,18 @@ function executor(concurrency: number, mayBegin = () => true) {
 function job(id: number, priority = 0): ClaimedJob {
   const epoch = "1970-01-01 00:00:00+00";
   const row = ["claimed", id, "lease", "gated", {}, null, "default", priority, 1, null, epoch, epoch, null, null, null];
-  return { id, lease: "lease", task: "gated", payload: {}, timeout: null, priority, claimedAt: performance.now(), row };
+  const claimedAt = performance.now();
+  return {
+    id,
+    lease: "lease",
+    task: "gated",
+    payload: {},
+    timeout: null,
+    priority,
+    claimedAt,
+    startBy: undefined,
+    row,
+  };
 }
 
 test("B6: an urgent job overtakes those that were claimed ahead; equals keep their order", async () => {
@@ -139,4 +150,23 @@ test("B8: what a process holds when it wakes from a freeze goes back unbegun", a
     ],
   );
   assert.equal(slots.held().length, 0);
+});
+
+test("B19: a job claimed ahead that expires before it has a slot goes back unbegun", async () => {
+  const { begun, finished, executor: slots } = executor(1);
+  const now = performance.now();
+  slots.accept([job(1), { ...job(2), startBy: now }, { ...job(3), startBy: now + 3_600_000 }, job(4)]);
+  for (let ended = 0; ended < 3; ended++) {
+    await begun.reach(ended + 1);
+    begun.all[ended]!.end();
+  }
+  await slots.emptied();
+  assert.deepEqual(
+    begun.all.map(({ id }) => id),
+    [1, 3, 4],
+  );
+  assert.deepEqual(
+    finished.all.filter(({ kind }) => kind === "released").map((end) => end.job.id),
+    [2],
+  );
 });
