@@ -31,9 +31,8 @@ const SCENARIOS = [
   "idle",
   "delayed",
   "sleepers",
+  "backlog-5m",
 ];
-/** Played only when named. */
-const MORE = ["backlog-5m"];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -49,7 +48,7 @@ const scale = positive("scale", values.scale);
 const rounds = values.rounds === undefined ? undefined : positive("rounds", values.rounds);
 
 const scenarios = await readScenarios();
-const names = positionals.length > 0 ? positionals : SCENARIOS;
+const names = positionals.length > 0 ? positionals : SCENARIOS.filter((name) => !scenarios[name]!.onlyNamed);
 const unknown = names.filter((name) => scenarios[name] === undefined);
 if (unknown.length > 0) {
   console.error(`No scenario ${unknown.join(", ")}. There are: ${Object.keys(scenarios).join(", ")}.`);
@@ -103,7 +102,7 @@ function positive(option: string, value: string): number {
 
 async function readScenarios(): Promise<Record<string, Scenario>> {
   const entries = await Promise.all(
-    [...SCENARIOS, ...MORE].map(async (name) => {
+    SCENARIOS.map(async (name) => {
       const { scenario } = (await import(`./scenarios/${name}.ts`)) as { scenario: Scenario };
       return [name, scenario] as const;
     }),

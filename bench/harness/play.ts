@@ -1,6 +1,6 @@
 import { fork } from "node:child_process";
 import { join } from "node:path";
-import type { Limits, Measures, Scenario } from "./scenario.ts";
+import type { Limits, Measures, Scenario, Target } from "./scenario.ts";
 import type { BenchServer } from "./server.ts";
 import { median } from "./stats.ts";
 
@@ -22,7 +22,7 @@ export interface Outcome {
   readonly units: Scenario["units"];
   /** Of each variant, each measure. */
   readonly figures: Readonly<Record<string, Readonly<Record<string, Figure>>>>;
-  readonly targets: ReadonlyArray<Figure & Limits & { what: string; unit?: string }>;
+  readonly targets: ReadonlyArray<Figure & Limits & Pick<Target, "what" | "unit" | "sides">>;
 }
 
 export interface PlayOptions {

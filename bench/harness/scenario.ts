@@ -32,10 +32,14 @@ export interface Target extends Limits {
   readonly of: (round: Readonly<Record<string, Measures>>) => number;
   /** Of `of`; left out: it is a ratio. */
   readonly unit?: string;
+  /** The two sides of a ratio. */
+  readonly sides?: { readonly measure: string; readonly of: string; readonly to: string };
 }
 
 export interface Scenario {
   readonly title: string;
+  /** Too long for a run of all: played only when named. */
+  readonly onlyNamed?: boolean;
   /** How long all of it takes at full scale on two quiet cores. */
   readonly seconds: number;
   readonly rounds: number;
@@ -50,7 +54,7 @@ export interface Scenario {
 /** A target that divides a measure of one variant by the same of another. */
 export function ratio(measure: string, of: string, to: string, limits: Limits): Target {
   const value: Target["of"] = (round) => round[of]![measure]! / round[to]![measure]!;
-  return { what: `${measure}: ${of} / ${to}`, of: value, ...limits };
+  return { what: `${measure}: ${of} / ${to}`, of: value, sides: { measure, of, to }, ...limits };
 }
 
 /** A target for a measure itself. */

@@ -30,9 +30,16 @@ export async function startServer(): Promise<BenchServer> {
     settings: SETTINGS,
     log: (line) => console.error(line),
   });
-  // One connection, so that no database is made while its template is.
-  const admin = new pg.Pool({ connectionString: server.url, max: 1 });
-  const { rows } = await admin.query("select split_part(current_setting('server_version'), ' ', 1) as version");
+  const admin = new pg.Client({ connectionString: server.url });
+  await admin.connect();
+  // One after the other, so that no database is made while its template is.
+  let turn: Promise<unknown> = Promise.resolve();
+  const query = (text: string): Promise<pg.QueryResult> => {
+    const result = turn.then(() => admin.query(text));
+    turn = result.catch(() => {});
+    return result;
+  };
+  const { rows } = await query("select split_part(current_setting('server_version'), ' ', 1) as version");
   const processors = cpus();
   const machine = `${processors.length} × ${processors[0]!.model}, PostgreSQL ${rows[0].version}, Node ${process.versions.node}`;
   const templates = new Map<Installation, Promise<string>>();
@@ -40,8 +47,8 @@ export async function startServer(): Promise<BenchServer> {
 
   const urlOf = (database: string) => Object.assign(new URL(server.url), { pathname: `/${database}` }).href;
   const create = async (database: string, template = "template0") => {
-    await admin.query(`drop database if exists ${database} with (force)`);
-    await admin.query(`create database ${database} template ${template}`);
+    await query(`drop database if exists ${database} with (force)`);
+    await query(`create database ${database} template ${template}`);
     return urlOf(database);
   };
   const makeTemplate = async (installation: Installation) => {
@@ -59,10 +66,10 @@ export async function startServer(): Promise<BenchServer> {
       try {
         await settleIn(installation, url);
         // Each run has its own write-ahead log and none of a checkpoint that an earlier one caused.
-        await admin.query("checkpoint");
+        await query("checkpoint");
         return await use(url);
       } finally {
-        await admin.query(`drop database ${database} with (force)`);
+        await query(`drop database ${database} with (force)`);
       }
     },
     async stop() {

@@ -1,15 +1,18 @@
 import type { Outcome } from "../harness/play.ts";
 import type { Scenario } from "../harness/scenario.ts";
-import { extent, limit, markdown, measured, range, table, verdict } from "./table.ts";
+import { extent, limit, markdown, measured, range, show, table, verdict } from "./table.ts";
 
 /** The figures of docs/performance.md: every goal, with what was measured of it, and then all that was measured. */
 export function figures(scenarios: Readonly<Record<string, Scenario>>, outcomes: readonly Outcome[]): string {
   const rows = [["scenario", "figure", "to reach", "beyond", "measured", "least – most", "reached?"]];
-  for (const [name, { targets }] of Object.entries(scenarios)) {
+  for (const [name, { targets, onlyNamed }] of Object.entries(scenarios)) {
     const outcome = outcomes.find(({ scenario }) => scenario === name);
+    if (outcome === undefined && onlyNamed) continue;
     for (const target of outcome?.targets ?? targets) {
       const figure =
-        "median" in target ? [measured(target), range(target), verdict(target)] : ["not measured yet", "", ""];
+        outcome !== undefined && "median" in target
+          ? [`${measured(target)}${sides(outcome, target)}`, range(target), verdict(target)]
+          : ["not measured yet", "", ""];
       rows.push([`\`${name}\``, target.what, limit(target), limit(target, "beyond"), ...figure]);
     }
   }
@@ -32,4 +35,12 @@ export function figures(scenarios: Readonly<Record<string, Scenario>>, outcomes:
     "",
     "</details>",
   ].join("\n");
+}
+
+/** The medians of the two sides of a ratio. */
+function sides({ figures, units }: Outcome, { sides }: Outcome["targets"][number]): string {
+  if (sides === undefined) return "";
+  const { measure, of, to } = sides;
+  const [above, below] = [of, to].map((variant) => show(figures[variant]![measure]!.median));
+  return ` (${above} / ${below} ${units[measure]})`;
 }

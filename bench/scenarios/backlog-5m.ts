@@ -3,6 +3,7 @@ import { steady } from "../harness/steady.ts";
 
 export const scenario: Scenario = {
   title: "the same with 5,000,000",
+  onlyNamed: true,
   seconds: 110,
   rounds: 1,
   units: { rate: "jobs/s", claim: "ms a call", depth: "ready jobs at the end" },
