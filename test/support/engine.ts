@@ -83,11 +83,13 @@ export async function refused(query: Promise<unknown>): Promise<pg.DatabaseError
 
 /** Empties what a test before may have left. */
 export async function clear(db: TestDatabase): Promise<void> {
-  await db.query(`
-    begin;
-    set local lock_timeout = '5s';
-    truncate rouse.job, rouse.archive, rouse.attempt_error, rouse.queue, rouse.task, rouse.worker, rouse.sleeper;
-    commit`);
+  await empty(db, ["job", "archive", "attempt_error", "queue", "task", "worker", "sleeper"]);
+}
+
+/** By DELETE: of a few rows it takes 0.5 ms, where TRUNCATE makes new files for every partition and index in 50 ms. */
+export async function empty(db: TestDatabase, tables: readonly string[]): Promise<void> {
+  const deletes = tables.map((table) => `delete from rouse.${table}`);
+  await db.query(["begin", "set local lock_timeout = '5s'", ...deletes, "commit"].join("; "));
 }
 
 export type Ear = {

@@ -91,7 +91,7 @@ test("B7, B8: jobs of a frozen process run elsewhere after the lease; thawed, it
   await settle(db);
   await shortLease(db);
   const [frozen, computing] = await Promise.all([startChild(5), startChild(1)]);
-  const computes = await enqueue("computing", 9_000);
+  const computes = await enqueue("computing", 7_000);
   await until(() => frozen.began.all.length + computing.began.all.length === 1, { message: "one computes" });
   // Whichever has taken it, the other one is frozen.
   const [cold, hot] = frozen.began.all.length === 0 ? [frozen, computing] : [computing, frozen];
