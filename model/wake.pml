@@ -3,7 +3,7 @@
  *
  * NOTIFY takes a lock of the whole cluster at commit, so producers leave it out where nobody has to be woken. What they
  * decide by may be old by the time they commit; the advisory key G closes that gap:
- * - a silent producer holds G (shared) from before its last look at the sleepers until its commit is visible;
+ * - a silent producer holds G (shared) from before its look at the sleepers until its commit is visible;
  * - a worker's sign that it sleeps is committed before it takes G alone, and only then does it look for jobs for the last
  *   time. So either the producer saw the sign, or the worker waited for the producer and sees the job.
  *
@@ -13,9 +13,9 @@
  * are busy for ever; a job may be due later, and that time comes at any moment.
  *
  * model/run.sh shows that this holds, and that it breaks without each of the parts:
- *   NAIVE           one look before the commit, and no key
+ *   NAIVE           a look before the commit, and no key
  *   NO_BARRIER      the worker does not wait for silent producers
- *   NO_SECOND_LOOK  the producer does not look again once it holds the key
+ *   EARLY_LOOK      the producer looks before it holds the key, and not again
  *   NO_LOCKED_LOOK  the worker does not look for due jobs that others hold locked
  *   KEEP_MEMORY     a savepoint's rollback undoes notification and key, but not the memory that they were seen to
  *   STALE_TIMER     a worker whose timer went off sets a later one without coming to the barrier again
@@ -60,10 +60,12 @@ inline add(j) {
     :: seen_to <= due[j] -> quiet = false
     :: else ->
       seen_to = due[j];
-      quiet = !SOMEBODY_SLEEPS(due[j]);
-      notify = notify || !quiet
+      quiet = true
     fi
   };
+#ifdef EARLY_LOOK
+  d_step { notify = notify || (quiet && SOMEBODY_SLEEPS(due[j])) };
+#endif
 #ifndef NAIVE
   if
   :: quiet && !holds ->
@@ -75,9 +77,9 @@ inline add(j) {
     }
   :: else
   fi;
-#ifndef NO_SECOND_LOOK
-  d_step { notify = notify || (quiet && SOMEBODY_SLEEPS(due[j])); quiet = false }
 #endif
+#ifndef EARLY_LOOK
+  d_step { notify = notify || (quiet && SOMEBODY_SLEEPS(due[j])); quiet = false }
 #endif
 }
 

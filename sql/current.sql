@@ -30,6 +30,7 @@
 --!include tables/broadcast_mark.sql
 --!include wake/installation.sql
 --!include wake/channel.sql
+--!include wake/may_be_silent.sql
 --!include wake/nobody_sleeps.sql
 --!include wake/wake_queue.sql
 --!include wake/wake_timer.sql
@@ -39,6 +40,7 @@
 --!include limit/lane_of.sql
 --!include limit/limited_lanes.sql
 --!include limit/lanes_of.sql
+--!include wake/file_inserted.sql
 --!include wake/job_inserted.sql
 --!include limit/leave_lanes.sql
 --!include wake/job_due_moved.sql
