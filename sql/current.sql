@@ -70,6 +70,8 @@
 --!include enqueue/enqueue_entry.sql
 --!include enqueue/check_objects.sql
 --!include enqueue/check_enqueue_many.sql
+--!include enqueue/new_jobs.sql
+--!include enqueue/add_jobs.sql
 --!include enqueue/enqueue_many.sql
 --!include maintain/drop_on.sql
 --!include finish/task_policy.sql

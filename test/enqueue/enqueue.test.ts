@@ -124,9 +124,52 @@ test("a payload that comes compressed from a table counts at its full size", asy
   for (let n = 0; n < 10; n++) await enqueue(client, "mail");
   const error = await refused(client.query("select rouse.enqueue('mail', content) from report"));
   assert.match(error.message, /^payload has 1100\d{3} bytes, the limit is 1000000$/);
+  const many = await refused(
+    client.query(
+      "select rouse.enqueue_many(jsonb_agg(jsonb_build_object('task', 'mail', 'payload', content))) from report, generate_series(1, 2)",
+    ),
+  );
+  assert.match(many.message, /^payload has 1100\d{3} bytes, the limit is 1000000$/);
+  await db.query(
+    "create table batch as select jsonb_agg(jsonb_build_object('task', 'mail', 'payload', content)) as jobs from report, generate_series(1, 2)",
+  );
+  assert.ok((await value<number>(db.pool, "select pg_column_size(jobs) from batch")) < 100_000);
+  assert.match(
+    (await refused(client.query("select rouse.enqueue_many(jobs) from batch"))).message,
+    /^payload has 1100/,
+  );
   await db.query("update rouse.setting set payload_limit = 2000000");
   await client.query("select rouse.enqueue('mail', content) from report");
   await db.query("update rouse.setting set payload_limit = default");
+});
+
+test("no payload limit is so low that a small payload had to be measured", async () => {
+  const error = await refused(db.query("update rouse.setting set payload_limit = 999"));
+  assert.equal(error.constraint, "setting_payload_limit_at_least_1000_bytes");
+});
+
+test("a task whose jobs have a limit, a key, a delay or an expiry has them for jobs that say nothing, too", async () => {
+  await declare(
+    db.pool,
+    { name: "keyed", concurrency_key: "$.customer" },
+    { name: "later", delay: "1 hour", expires_in: "1 minute", deadline: "2 minutes" },
+  );
+  await db.query("select rouse.enqueue(t, '{\"customer\": 7}') from unnest('{keyed,later}'::text[]) as t");
+  await declare(db.pool, { name: "limited", limit: { concurrency: 1 } });
+  await enqueue(db.pool, "limited");
+  assert.deepEqual(
+    await rows(
+      db.pool,
+      `select task, state, concurrency_key as key, lane, extract(epoch from expires_at - run_at)::integer as expires,
+         extract(epoch from deadline_at - run_at)::integer as deadline
+       from rouse.job order by id`,
+    ),
+    [
+      { task: "keyed", state: "blocked", key: "7", lane: "key:7", expires: null, deadline: null },
+      { task: "later", state: "scheduled", key: null, lane: null, expires: 60, deadline: 120 },
+      { task: "limited", state: "blocked", key: null, lane: "task:limited", expires: null, deadline: null },
+    ],
+  );
 });
 
 test("the longest names of the widest characters are taken", async () => {
