@@ -131,7 +131,7 @@ export class Attempt {
     try {
       const value = await completeWith(this.#tools, this.claimed, this.signal, fn, (returned: T) => {
         note = this.#notes?.take();
-        return { result: keptResult(returned, this.log), note };
+        return { result: keptResult(returned, this), note };
       });
       this.#decide(undefined);
       return value;
@@ -174,7 +174,7 @@ export class Attempt {
   }
 
   #succeed(result: unknown): void {
-    this.#decide({ kind: "completed", result: keptResult(result, this.log) });
+    this.#decide({ kind: "completed", result: keptResult(result, this) });
   }
 
   #fail(thrown: unknown): void {

@@ -79,7 +79,7 @@ export class BatchAttempt {
     for (const [index, { job }] of members.entries()) {
       const each = settled[index]!;
       if (each.status === "fulfilled") {
-        this.#decide(job, { kind: "completed", result: keptResult(each.value, this.#log) });
+        this.#decide(job, { kind: "completed", result: keptResult(each.value, { log: this.#log }) });
       } else {
         this.#decide(job, { kind: "failed", failure: failureOf(each.reason) });
       }
