@@ -43,10 +43,22 @@ export function steady({ depth, beside }: { depth: number; beside?: (run: Run) =
         contender.work(run.url, handler).catch(reject);
       });
       const claim = median(claims);
+      const perJob = (claims.reduce((sum, ms) => sum + ms, 0) / jobs) * 1_000;
       await added;
-      const { rows } = await run.sql.query("select count(*) from rouse.job where state = 'ready' and task = 'noop'");
+      const { rows } = await run.sql.query(`
+        select
+          count(*) filter (where state = 'ready' and task = 'noop') as depth,
+          count(*) filter (where state in ('scheduled', 'blocked') or task <> 'noop') as beside
+        from rouse.job
+      `);
       // Ends with the process: draining what is left would only take time.
-      return { rate: jobs / seconds, claim, depth: Number(rows[0].count) };
+      return {
+        rate: jobs / seconds,
+        claim,
+        "a job": perJob,
+        depth: Number(rows[0].depth),
+        beside: Number(rows[0].beside),
+      };
     },
   };
 }

@@ -6,7 +6,13 @@ export const scenario: Scenario = {
   onlyNamed: true,
   seconds: 110,
   rounds: 1,
-  units: { rate: "jobs/s", claim: "ms a call", depth: "ready jobs at the end" },
+  units: {
+    rate: "jobs/s",
+    claim: "ms a call",
+    "a job": "µs of calls",
+    depth: "ready jobs at the end",
+    beside: "other jobs at the end",
+  },
   variants: {
     "depth 10,000": steady({ depth: 10_000 }),
     "depth 5,000,000": steady({ depth: 5_000_000 }),

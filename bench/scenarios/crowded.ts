@@ -24,7 +24,13 @@ export const scenario: Scenario = {
   title: "the same beside 1,000,000 future jobs, 100,000 blocked ones and 100,000 of an unknown task",
   seconds: 120,
   rounds: 3,
-  units: { rate: "jobs/s", claim: "ms a call", depth: "ready jobs at the end" },
+  units: {
+    rate: "jobs/s",
+    claim: "ms a call",
+    "a job": "µs of calls",
+    depth: "ready jobs at the end",
+    beside: "other jobs at the end",
+  },
   variants: {
     alone: steady({ depth: 10_000 }),
     crowded: steady({ depth: 10_000, beside: crowd }),
