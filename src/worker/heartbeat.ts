@@ -130,6 +130,7 @@ export class Heartbeat {
   #ended(reason: Error): void {
     this.#thread = undefined;
     if (this.#stopped) return;
+    this.#lost = true;
     this.#options.log.error("the heartbeat thread failed; starting it again", { error: reason });
     this.#started?.fail(reason);
     this.#restart = setTimeout(() => {

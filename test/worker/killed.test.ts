@@ -87,7 +87,7 @@ test("B7: kill -9 under load: every job is run, those of others once", async () 
   assert.ok(held.size <= 3);
 });
 
-test("B7, B8: jobs of a frozen process run elsewhere after the lease; thawed, it finds its attempts aborted and works on. A computing handler loses nothing", async () => {
+test("B7, B8: jobs of a frozen process run elsewhere after the lease; thawed, it finds its attempts aborted and works on. A handler that computes for longer than the lease loses nothing (for 60 s: npm run test:minute)", async () => {
   await settle(db);
   await shortLease(db);
   const [frozen, computing] = await Promise.all([startChild(5), startChild(1)]);
