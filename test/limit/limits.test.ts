@@ -167,6 +167,29 @@ test("a limit of the code is set when it is declared, changed and gone with it; 
   assert.deepEqual(await limits(), [own]);
 });
 
+test("B5, B16: a worker's slots of queues, keys and limits are kept together", async () => {
+  await setLimit("task => 'x', concurrency => 1");
+  for (const key of ["a", "a", "b", "b", "c", "c"]) {
+    await enqueue(db.pool, "t", { queue: "mail", concurrency_key: key });
+  }
+  for (const task of ["x", "x", "y", "y", "y"]) await enqueue(db.pool, task, { queue: "other" });
+  const exchange = async (slots: object) =>
+    (
+      await rows<{ claimed: string }>(
+        db.pool,
+        `select coalesce(j.concurrency_key, j.task) as claimed
+         from rouse.exchange_v1($1, null, null, 20, slots => $2) e join rouse.job j using (id)
+         where outcome = 'claimed' order by 1`,
+        [worker, JSON.stringify(slots)],
+      )
+    )
+      .map(({ claimed }) => claimed)
+      .join(" ");
+  assert.equal(await exchange({ mail: 2, "*": 3 }), "a b x y y");
+  assert.equal(await exchange({ mail: 5, "*": 5 }), "c y");
+  assert.equal(await exchange({ mail: 5, "*": 5 }), "");
+});
+
 test("B17: a rate lets burst at once and then one a step, never more, and all of it under backlog", async () => {
   await setLimit("task => 't', rate => 10, period => '1 second', burst => 3");
   for (let n = 0; n < 60; n++) await enqueue(db.pool, "t");
