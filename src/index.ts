@@ -1,10 +1,11 @@
 export type { ControlOptions, JobIds, RescheduleOptions } from "./client/control.ts";
+export { createRouse } from "./client/create-rouse.ts";
 export type { Enqueued, EnqueueOptions, JobHandle, JobOptions } from "./client/enqueue.ts";
 export type { LimitTarget } from "./client/limits.ts";
 export type { EnqueueCall, Middleware, NewJob, RunCall } from "./client/middleware.ts";
 export type { Queryable } from "./client/queryable.ts";
 export type { ResultOptions } from "./client/results.ts";
-export { createRouse, type ManyJob, type Rouse, type RouseOptions } from "./client/rouse.ts";
+export type { ManyJob, Rouse, RouseOptions } from "./client/rouse.ts";
 export { defineConfig, type RouseConfig } from "./config/define-config.ts";
 export {
   type AttemptFailure,

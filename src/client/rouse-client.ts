@@ -30,18 +30,16 @@ import type { ManyJob, Rouse, RouseOptions } from "./rouse.ts";
 import { sourceOf } from "./source.ts";
 
 const OPTIONS: readonly (keyof RouseOptions)[] = [
-  ...([
-    "connectionString",
-    "pool",
-    "directConnectionString",
-    "schema",
-    "tasks",
-    "schedules",
-    "watches",
-    "middleware",
-    "app",
-    "log",
-  ] as const),
+  "connectionString",
+  "pool",
+  "directConnectionString",
+  "schema",
+  "tasks",
+  "schedules",
+  "watches",
+  "middleware",
+  "app",
+  "log",
 ];
 
 export class RouseClient implements Rouse {

@@ -13,7 +13,6 @@ import type { EnqueueOptions, JobHandle } from "./enqueue.ts";
 import type { LimitTarget } from "./limits.ts";
 import type { Middleware } from "./middleware.ts";
 import type { ResultOptions } from "./results.ts";
-import { RouseClient } from "./rouse-client.ts";
 
 export interface RouseOptions {
   /**
@@ -156,13 +155,4 @@ export interface Rouse extends AsyncDisposable {
    * off. A pool that was given stays open.
    */
   close(): Promise<void>;
-}
-
-/**
- * A client of one installation of Rouse. Connects when first used.
- *
- * @throws ConfigError for bad options.
- */
-export function createRouse(options: RouseOptions = {}): Rouse {
-  return new RouseClient(options);
 }

@@ -1,9 +1,9 @@
 import { toInterval } from "../../tasks/duration.ts";
 import { defineCommand } from "../command.ts";
-import { DATABASE_SETTINGS, withDatabase } from "../database.ts";
-import { note, print } from "../output.ts";
+import { DATABASE_SETTINGS } from "../database.ts";
+import { eachJob } from "../each-job.ts";
 import { instant } from "../time.ts";
-import { jobIds, UsageError, wholeNumber } from "../usage-error.ts";
+import { UsageError, wholeNumber } from "../usage-error.ts";
 
 export default defineCommand({
   summary: "give waiting jobs another due time, queue or priority",
@@ -22,9 +22,8 @@ export default defineCommand({
   settings: DATABASE_SETTINGS,
   notes: `  rouse reschedule 4711 --delay 10m
   rouse sql "select rouse.reschedule(id, priority => 50) from rouse.job where queue = 'mail'"`,
-  async run({ positionals, options, settings }) {
-    const ids = jobIds(positionals);
-    const { delay, "run-at": runAt, queue, priority } = options;
+  async run(call) {
+    const { delay, "run-at": runAt, queue, priority } = call.options;
     if (delay === undefined && runAt === undefined && queue === undefined && priority === undefined) {
       throw new UsageError("nothing to change: give --delay, --run-at, --queue or --priority");
     }
@@ -34,20 +33,12 @@ export default defineCommand({
       queue ?? null,
       priority === undefined ? null : wholeNumber(priority, "--priority", -32_768, 32_767),
     ];
-    return withDatabase(settings, "admin", async ({ client, schema }) => {
-      let code = 0;
-      for (const id of ids) {
-        const { rows } = await client.query(`select ${schema}.reschedule($1, $2, $3, $4, $5) as done`, [
-          id,
-          ...changes,
-        ]);
-        if (rows[0].done) print(`job ${id} is rescheduled`);
-        else {
-          note(`job ${id} does not wait: it runs, has ended or is gone`);
-          code = 1;
-        }
-      }
-      return code;
+    return await eachJob(call, async ({ client, schema }, id) => {
+      const text = `select ${schema}.reschedule($1, $2, $3, $4, $5) as done`;
+      const { rows } = await client.query(text, [id, ...changes]);
+      return rows[0].done
+        ? { done: true, message: `job ${id} is rescheduled` }
+        : { done: false, message: `job ${id} does not wait: it runs, has ended or is gone` };
     });
   },
 });

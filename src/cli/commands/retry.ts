@@ -1,7 +1,6 @@
 import { defineCommand } from "../command.ts";
-import { DATABASE_SETTINGS, withDatabase } from "../database.ts";
-import { note, print } from "../output.ts";
-import { jobIds } from "../usage-error.ts";
+import { DATABASE_SETTINGS } from "../database.ts";
+import { eachJob } from "../each-job.ts";
 
 export default defineCommand({
   summary: "run failed, cancelled or expired jobs again, and those that wait for their next attempt now",
@@ -11,19 +10,14 @@ export default defineCommand({
   settings: DATABASE_SETTINGS,
   notes: `  rouse retry 4711
   rouse sql "select rouse.retry(id) from rouse.failures where task = 'send_mail'"`,
-  async run({ positionals, settings }) {
-    const ids = jobIds(positionals);
-    return withDatabase(settings, "admin", async ({ client, schema }) => {
-      let code = 0;
-      for (const id of ids) {
-        const { rows } = await client.query(`select ${schema}.retry($1) as retried`, [id]);
-        if (rows[0].retried) print(`job ${id} runs again`);
-        else {
-          note(`job ${id} has nothing to retry: it is gone, succeeded, runs or is ready, or its unique key is taken`);
-          code = 1;
-        }
-      }
-      return code;
-    });
-  },
+  run: (call) =>
+    eachJob(call, async ({ client, schema }, id) => {
+      const { rows } = await client.query(`select ${schema}.retry($1) as retried`, [id]);
+      return rows[0].retried
+        ? { done: true, message: `job ${id} runs again` }
+        : {
+            done: false,
+            message: `job ${id} has nothing to retry: it is gone, succeeded, runs or is ready, or its unique key is taken`,
+          };
+    }),
 });

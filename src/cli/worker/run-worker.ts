@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createRouse, type Rouse, type RouseOptions } from "../../client/rouse.ts";
+import { createRouse } from "../../client/create-rouse.ts";
+import type { Rouse, RouseOptions } from "../../client/rouse.ts";
 import { importedFiles } from "../../config/import-module.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createLogger, type Logger, type LogOptions } from "../../log.ts";
