@@ -1,6 +1,5 @@
 /** Calls of the engine by several clients, each done to the model too. */
 import assert from "node:assert/strict";
-import fc from "fast-check";
 import type pg from "pg";
 import { rows, value } from "../support/engine.ts";
 import type { End, Held, QueueModel } from "./queue-model.ts";
@@ -20,7 +19,7 @@ interface Client {
 }
 
 /** Gives false where the call makes no sense now and was left out. */
-type Call = (client: Client) => Promise<unknown>;
+export type Call = (client: Client) => Promise<unknown>;
 
 const HOUR_MS = 3_600_000;
 /** Due times are whole hours from the start, and the clock that a call is given half an hour later: none is both past and to come. */
@@ -33,7 +32,7 @@ function nth<T>(items: Iterable<T>, n: number): T | undefined {
   return all[n % all.length];
 }
 
-const enqueue =
+export const enqueue =
   (queue: string, priority: number, hours: number, maxAttempts: number, key: string | null): Call =>
   async ({ model, real }) => {
     const uniqueKey = key ?? undefined;
@@ -49,7 +48,7 @@ const enqueue =
     model.add({ id, queue, priority, maxAttempts, uniqueKey, runAt: due ?? Date.now() }, clockAt(real, 0));
   };
 
-const claim =
+export const claim =
   (n: number, queues: string[] | null, most: number, hours: number): Call =>
   async ({ model, real }) => {
     const worker = nth(model.workers.keys(), n);
@@ -91,7 +90,7 @@ function take(
   }
 }
 
-interface EndDraw {
+export interface EndDraw {
   readonly attempt: number;
   readonly kind: End["kind"];
   readonly retry: boolean;
@@ -109,7 +108,7 @@ function drawn(
 }
 
 /** By the functions for one attempt, as a worker in another language does. */
-const finish =
+export const finish =
   (draw: EndDraw): Call =>
   async (client) => {
     const { model, real } = client;
@@ -128,7 +127,7 @@ const finish =
   };
 
 /** As Rouse's own worker does: ends of attempts go in, of each job one, and jobs come out. */
-const exchange =
+export const exchange =
   (n: number, draws: readonly EndDraw[], queues: string[] | null, most: number, hours: number): Call =>
   async (client) => {
     const { model, real } = client;
@@ -186,7 +185,7 @@ const exchange =
 const byId = <T extends { held: Held }>(ends: T[]): T[] => ends.sort((a, b) => a.held.id - b.held.id);
 
 /** A call that takes the id of any job there ever was and says whether it did something. */
-const control =
+export const control =
   (name: "cancel" | "retry" | "purge", n: number): Call =>
   async ({ model, real }) => {
     const id = nth(model.ids, n);
@@ -195,7 +194,7 @@ const control =
     assert.equal(answer, name === "retry" ? model.retry(id, Date.now()) : model[name](id));
   };
 
-const pause =
+export const pause =
   (queue: string, paused: boolean): Call =>
   async ({ model, real }) => {
     await real.pool.query(`select rouse.${paused ? "pause" : "resume"}($1)`, [queue]);
@@ -203,38 +202,41 @@ const pause =
     else model.paused.delete(queue);
   };
 
-const promote =
+export const promote =
   (hours: number): Call =>
   async ({ model, real }) => {
     await real.pool.query("select rouse.promote($1)", [timestamp(clockAt(real, hours))]);
     model.promote(clockAt(real, hours));
   };
 
-const register: Call = async ({ model, real }) => {
+export const register: Call = async ({ model, real }) => {
   model.workers.set(await value<number>(real.pool, "select rouse.register_v1('worker')"), 0);
 };
 
-const beat =
+export const beat =
   (n: number): Call =>
   async ({ model, real }) => {
     const worker = nth(model.workers.keys(), n);
     if (worker === undefined) return false;
-    assert.equal(await value(real.pool, "select known from rouse.beat_v1($1)", [worker]), true);
+    const known = await value(real.pool, "select known from rouse.beat_v1($1)", [worker]);
+    assert.equal(known, !model.givenUp.has(worker));
+    if (!known) return;
     model.workers.set(worker, model.workers.get(worker)! + 1);
+    model.sweep(undefined, Date.now());
   };
 
 /** Suspected with the count of beats as it is, a worker is dead; with an older one it has beaten since. */
-const sweep =
+export const sweep =
   (n: number, older: boolean): Call =>
   async ({ model, real }) => {
     const id = nth(model.workers.keys(), n);
     if (id === undefined) return false;
     const beats = model.workers.get(id)! - (older ? 1 : 0);
     const handedOver = await value(real.pool, "select rouse.sweep($1)", [JSON.stringify([{ id, beats }])]);
-    assert.equal(handedOver, older ? 0 : model.lose(id, Date.now()));
+    assert.equal(handedOver, model.sweep(older ? undefined : id, Date.now()));
   };
 
-const deregister =
+export const deregister =
   (n: number): Call =>
   async ({ model, real }) => {
     const worker = nth(model.workers.keys(), n);
@@ -245,7 +247,7 @@ const deregister =
     model.workers.delete(worker);
   };
 
-const lock =
+export const lock =
   (n: number): Call =>
   async ({ model, real }) => {
     const id = nth(model.live.keys(), n);
@@ -254,75 +256,7 @@ const lock =
     model.locked.add(id);
   };
 
-const unlock: Call = async ({ model, real }) => {
+export const unlock: Call = async ({ model, real }) => {
   await real.locker.query("rollback; begin");
   model.locked.clear();
 };
-
-const index = fc.nat({ max: 30 });
-const hours = fc.integer({ min: 0, max: 3 });
-const queue = fc.constantFrom("a", "b");
-const queues = fc.constantFrom<string[] | null>(null, ["a"], ["b"]);
-const most = fc.integer({ min: 1, max: 4 });
-const endDraw: fc.Arbitrary<EndDraw> = fc.record({
-  attempt: fc.oneof(fc.nat({ max: 3 }), index),
-  kind: fc.constantFrom("complete", "fail", "release"),
-  retry: fc.boolean(),
-  hours: fc.integer({ min: -1, max: 3 }),
-});
-
-/** Any call, named with its arguments; `after` looks whether model and engine agree. */
-export function anyCall(
-  after: (model: QueueModel, real: Real) => Promise<void>,
-): fc.Arbitrary<fc.AsyncCommand<QueueModel, Real>>[] {
-  const named = <Args extends unknown[]>(
-    name: string,
-    call: (...args: Args) => Call,
-    ...args: { [I in keyof Args]: fc.Arbitrary<Args[I]> }
-  ) =>
-    fc
-      .tuple(...args)
-      .map((drawn) =>
-        command(`${name}(${drawn.map((arg) => JSON.stringify(arg)).join(", ")})`, call(...(drawn as Args))),
-      );
-  const command = (name: string, call: Call): fc.AsyncCommand<QueueModel, Real> => ({
-    check: () => true,
-    run: async (model, real) => {
-      if ((await call({ model, real })) !== false) await after(model, real);
-    },
-    toString: () => name,
-  });
-  const priority = fc.integer({ min: -1, max: 1 });
-  const add = named(
-    "enqueue",
-    enqueue,
-    queue,
-    priority,
-    fc.integer({ min: -1, max: 3 }),
-    fc.integer({ min: 1, max: 3 }),
-    fc.constantFrom(null, null, "x", "y"),
-  );
-  const take = named("claim", claim, index, queues, most, hours);
-  const swap = named(
-    "exchange",
-    exchange,
-    index,
-    fc.array(endDraw, { maxLength: 4 }),
-    queues,
-    fc.nat({ max: 4 }),
-    hours,
-  );
-  const end = named("finish", finish, endDraw);
-  return [
-    ...[add, add, add, take, take, swap, swap, end, end],
-    named("control", control, fc.constantFrom("cancel", "retry", "purge"), index),
-    named("pause", pause, queue, fc.boolean()),
-    named("promote", promote, hours),
-    named("register", () => register),
-    named("beat", beat, index),
-    named("sweep", sweep, index, fc.boolean()),
-    named("deregister", deregister, index),
-    named("lock", lock, index),
-    named("unlock", () => unlock),
-  ];
-}

@@ -35,6 +35,8 @@ export class QueueModel {
   readonly paused = new Set<string>();
   /** Registered workers and how often each has beaten. */
   readonly workers = new Map<number, number>();
+  /** Those taken for dead of which a job, held locked, has still to be handed over. */
+  readonly givenUp = new Set<number>();
   /** Rows that an open transaction of somebody else holds. */
   readonly locked = new Set<number>();
   readonly held: Held[] = [];
@@ -128,8 +130,15 @@ export class QueueModel {
     return [...this.live.values()].filter((job) => job.worker === worker);
   }
 
+  /** Jobs of dead workers, of this one and of those given up before, go to others; how many. */
+  sweep(dead: number | undefined, now: number): number {
+    return [...this.workers.keys()]
+      .filter((worker) => worker === dead || this.givenUp.has(worker))
+      .reduce((handedOver, worker) => handedOver + this.#lose(worker, now), 0);
+  }
+
   /** A worker is taken for dead: its jobs go to others, but for those that somebody holds locked. */
-  lose(worker: number, now: number): number {
+  #lose(worker: number, now: number): number {
     let handedOver = 0;
     for (const job of this.runningOf(worker)) {
       const retryAt = Math.min(job.runAt, now);
@@ -137,6 +146,7 @@ export class QueueModel {
       if (answer !== "busy") handedOver += 1;
     }
     if (this.runningOf(worker).length === 0) this.workers.delete(worker);
+    else this.givenUp.add(worker);
     return handedOver;
   }
 

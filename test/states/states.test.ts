@@ -3,7 +3,8 @@ import test from "node:test";
 import fc from "fast-check";
 import { testDatabase } from "../support/database.ts";
 import { declare, rows, value } from "../support/engine.ts";
-import { anyCall, type Real } from "./calls.ts";
+import { anyCall } from "./any-call.ts";
+import type { Real } from "./calls.ts";
 import { QueueModel } from "./queue-model.ts";
 
 const db = testDatabase();
