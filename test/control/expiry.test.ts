@@ -164,7 +164,8 @@ test("a deadline shortens the attempt, forbids a retry beyond it and ends what w
 
 test("B10: a handler is stopped by its deadline, and its job ends failed", async () => {
   const task = defineTask("slow", {
-    deadline: "200ms",
+    // Time enough for a busy machine to start it.
+    deadline: "2s",
     retry: { backoff: "fixed", base: "1s" },
     run: (_payload, ctx) =>
       new Promise((_resolve, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason))),

@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { report } from "./reporter.ts";
 
 /** Most of a test's time goes by in waiting, for a beat or a schedule, so that several share a processor. */
-const FILES_PER_CPU = 4;
+const FILES_PER_CPU = 3;
 /** For a file; that for a test is in limits.ts. */
 const FILE_MS = 600_000;
 
