@@ -32,6 +32,7 @@ const SCENARIOS = [
   "delayed",
   "sleepers",
   "backlog-5m",
+  "watch",
 ];
 
 const { values, positionals } = parseArgs({
