@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:dc2d091ef6392cf33546aac453940b74b2389c6d
+--! Hash: sha1:3038c38a06e428823d2ae75c2ab16cfb339d9d0f
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -1359,7 +1359,7 @@ begin
   select l.lane, job.id
   from unnest(:SCHEMA.lanes_of(job) || job.lane) as l (lane)
   group by l.lane;
-  if current_setting('rouse.admits_' || :SCHEMA.installation(), true) is distinct from 'on' then
+  if current_setting('rouse.admits_' || pg_typeof(cast(null as :SCHEMA.job))::oid, true) is distinct from 'on' then
     perform :SCHEMA.wake_queue(job.queue);
   end if;
 end;
@@ -3812,35 +3812,37 @@ $$;
 comment on function :SCHEMA.heads(text[], text[]) is 'The first ready job of each queue (null: of all) and priority among those of these tasks (null: all).';
 --! EndIncluded claim/heads.sql
 --! Included claim/open_places.sql
+-- PL/pgSQL, like all that each exchange calls: it keeps its plans, and a SQL function makes them anew in each call.
 create function :SCHEMA.open_places(places :SCHEMA.place[])
   returns :SCHEMA.place[]
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
-return array(
-  select p
-  from unnest(places) as p
-  where not exists (
-    select
-    from :SCHEMA.queue as k
-    where k.name = p.queue
-      and k.paused_at is not null
-  )
-);
+as $$
+begin
+  return array(
+    select p
+    from unnest(places) as p
+    where not exists (
+      select
+      from :SCHEMA.queue as k
+      where k.name = p.queue
+        and k.paused_at is not null
+    )
+  );
+end;
+$$;
 
 comment on function :SCHEMA.open_places(:SCHEMA.place[]) is 'Those of these places whose queue is not paused.';
 --! EndIncluded claim/open_places.sql
 --! Included claim/lanes.sql
-create function :SCHEMA.lanes(slots jsonb, places :SCHEMA.place[], most integer)
+create function :SCHEMA.lanes(slots jsonb, places :SCHEMA.place[])
   returns table (places :SCHEMA.place[], slots integer)
   language sql
   stable
   rows 3
   set search_path = pg_catalog, pg_temp
 begin atomic
-  select lanes.places, lanes.most
-  where lanes.slots is null
-  union all
   select
     array(
       select p
@@ -3856,7 +3858,7 @@ begin atomic
   ) as s;
 end;
 
-comment on function :SCHEMA.lanes(jsonb, :SCHEMA.place[], integer) is 'Of slots by queue, {"mail": 5, "*": 10}, where the jobs for them are, and how many they are; all places and `most` where there are none.';
+comment on function :SCHEMA.lanes(jsonb, :SCHEMA.place[]) is 'Of slots by queue, {"mail": 5, "*": 10}, where the jobs for them are, and how many they are.';
 --! EndIncluded claim/lanes.sql
 --! Included claim/pick.sql
 -- Priority by priority. Which share of the batch each queue has is decided by a look that locks nothing; the rows are then
@@ -4354,22 +4356,23 @@ begin
   end if;
 
   with locked as materialized (
-    select id, lease
+    select ctid as at, id, lease
     from :SCHEMA.job
     where id = any (ids)
     order by id
     for update skip locked
   ),
   own as (
-    select l.id
+    select l.at
     from locked as l
     join unnest(ids, leases) as g (id, lease)
       on g.id = l.id
      and g.lease = l.lease
   ),
+  -- Where they are is known by now, which spares a second search for each.
   deleted as (
     delete from :SCHEMA.job
-    where id = any (array(select id from own))
+    where ctid = any (array(select at from own))
     returning *
   ),
   -- Once a task, not once a job; materialized, since the planner would push the condition on keep below distinct.
@@ -4818,7 +4821,7 @@ begin
     perform :SCHEMA.note_v1(notes);
   end if;
   -- What ends here frees no slot without this call admitting the next one: nobody has to be woken for that.
-  perform set_config('rouse.admits_' || :SCHEMA.installation(), 'on', true);
+  perform set_config('rouse.admits_' || pg_typeof(cast(null as :SCHEMA.job))::oid, 'on', true);
   if cardinality(completed) > 0 then
     for outcome, id in
       select c.outcome, c.id
@@ -4866,8 +4869,12 @@ begin
   if most > 0 and exists (select from :SCHEMA.worker as w where w.id = exchange_v1.worker) then
     places := :SCHEMA.open_places(case when whole then :SCHEMA.heads(queues, tasks) else known end);
     for lane in
+      select places, most as slots
+      where exchange_v1.slots is null
+      union all
       select l.places, l.slots
-      from :SCHEMA.lanes(exchange_v1.slots, places, most) as l
+      from :SCHEMA.lanes(exchange_v1.slots, places) as l
+      where exchange_v1.slots is not null
     loop
       select *
       into picked
