@@ -11,7 +11,7 @@ export function highlights(outcomes: readonly Outcome[]): string | undefined {
   return `
 ![Rouse beside graphile-worker and pg-boss](docs/performance.svg)
 
-- A worker with its defaults drains ${show(value(drain, "rouse", "rate"))} no-op jobs/s (${show(value(archive, "rouse", "rate"))} where each is kept for a day): ${ratio(drain)} × graphile-worker, ${ratio(drain, 1)} × pg-boss, each with
+- A worker with its default settings drains ${show(value(drain, "rouse", "rate"))} no-op jobs/s (${show(value(archive, "rouse", "rate"))} where each is kept for a day, as by default): ${ratio(drain)} × graphile-worker, ${ratio(drain, 1)} × pg-boss, each with
   its best settings.
 - From \`enqueue\` to the first line of the handler on an idle worker it takes ${show(value(latency, "rouse", "p50"))} ms, p99 ${show(value(latency, "rouse", "p99"))} ms: ${ratio(latency)} × and ${ratio(latency, 1)} × those of the best peer.
 - While workers are busy 16 writers reach ${ratio(commits)} of what they reach without us, ${ratio(commits, 1)} through \`enqueue\`; with a plain
