@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
 import { testDatabase } from "../support/database.ts";
-import { declare, rows, value } from "../support/engine.ts";
+import { declare, empty, rows, value } from "../support/engine.ts";
 import { anyCall } from "./any-call.ts";
 import type { Real } from "./calls.ts";
 import { QueueModel } from "./queue-model.ts";
@@ -64,9 +64,7 @@ test("B8, B12, B15: whatever several clients call, in any order, jobs go through
   const locker = await db.connect();
   await declare(db.pool, { name: "any", backoff: "fixed", backoff_base: "1 hour", jitter: 0 });
   const begin = async () => {
-    await db.query(
-      "truncate rouse.job, rouse.archive, rouse.attempt_error, rouse.queue, rouse.worker, rouse.cancel_request",
-    );
+    await empty(db, ["job", "archive", "attempt_error", "queue", "worker", "cancel_request"]);
     await locker.query("begin");
     // Whole milliseconds, which is what a date of JavaScript holds: times that are alike here are alike there.
     const start = Math.floor(await value<number>(db.pool, "select extract(epoch from now())::float8 * 1000"));
