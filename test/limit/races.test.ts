@@ -13,7 +13,7 @@ beforeEach(async () => {
   await db.query("truncate ledger");
 });
 
-// Ten thousand of them, in half a minute: npm run test:keys
+// Ten thousand of them, in a minute or two: npm run test:keys
 test("B24: a finish, a claim and an enqueue of one key at the same instant forget no job, start no two and deadlock never", async () => {
   await race(db.url, 1_000);
 });
