@@ -168,6 +168,9 @@ proctype clock() {
 
 /* ------------------------------------------------------------------ workers */
 
+/* A call that goes on at a bookmark sees some of the due jobs only; it settles nothing and leads to another call soon, whatever
+ * it found. So it is no step of its own here: the looks below are whole ones, and sleep comes only after these. */
+
 /* The end of a look that began at the barrier. */
 inline drop_key() {
   if
