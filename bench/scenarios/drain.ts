@@ -10,7 +10,7 @@ export const scenario: Scenario = {
   title: "200,000 no-op jobs: Rouse's defaults, nothing kept, against the best settings of the others",
   seconds: 150,
   rounds: 5,
-  units: { rate: "jobs/s" },
+  units: { rate: "jobs/s", start: "ms to the first job" },
   variants: {
     rouse: drain(rouse({ keep: false }), JOBS),
     "graphile-worker": drain(graphileWorker(GRAPHILE_BEST), JOBS),

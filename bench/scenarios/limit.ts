@@ -32,7 +32,7 @@ export const scenario: Scenario = {
   title: "the same drain, against one bare UPDATE and DELETE of as many rows of the same table",
   seconds: 70,
   rounds: 5,
-  units: { rate: "jobs/s", update: "µs a row", delete: "µs a row" },
+  units: { rate: "jobs/s", start: "ms to the first job", update: "µs a row", delete: "µs a row" },
   variants: {
     rouse: drain(rouse({ keep: false }), JOBS),
     bare: { on: "rouse", measure: bare },
