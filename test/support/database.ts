@@ -40,10 +40,8 @@ export function testDatabase({ template = "rouse", prepare = async () => {} }: O
     await prepare();
   });
   after(async () => {
-    // pool.end() does not wait until the server has let go, so the drop may end a connection that is about to close.
-    pool.on("error", () => {});
     await Promise.all([pool.end(), ...clients.map((client) => client.end())]);
-    await onServer(server, `drop database if exists ${name} with (force)`);
+    await onServer(server, allLeft(name), `drop database if exists ${name} with (force)`);
   });
 
   return {
@@ -63,11 +61,27 @@ export function testDatabase({ template = "rouse", prepare = async () => {} }: O
 
 let made = 0;
 
-async function onServer(server: string, sql: string): Promise<void> {
+/**
+ * A pool's end() does not wait until the server has let go, and a connection that the drop ended then would fail the file,
+ * whoever's pool it was. So sessions have a second to leave; those that stay, a pooler's for one, are ended.
+ */
+function allLeft(name: string): string {
+  return `
+    do $$
+    begin
+      for i in 1..100 loop
+        exit when not exists (select from pg_stat_activity where datname = '${name}' and backend_type = 'client backend');
+        perform pg_stat_clear_snapshot(), pg_sleep(0.01);
+      end loop;
+    end
+    $$`;
+}
+
+async function onServer(server: string, ...statements: string[]): Promise<void> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();
   try {
-    await client.query(sql);
+    for (const statement of statements) await client.query(statement);
   } finally {
     await client.end();
   }
