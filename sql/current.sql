@@ -83,6 +83,7 @@
 --!include limit/holds_lane.sql
 --!include limit/lane_room.sql
 --!include limit/admit_lane.sql
+--!include limit/admit_keys.sql
 --!include limit/arrived_lanes.sql
 --!include limit/admit.sql
 --!include limit/repair_lanes.sql
