@@ -3,7 +3,7 @@
  * schedule of faults kills, stops, freezes and cuts workers, their connections and the server. A ledger outside of
  * Rouse's tables knows what was committed and what ran; in the end the two are compared.
  *
- *     npm run chaos                        200 faults and 1,000,000 jobs, half an hour
+ *     npm run chaos                        200 faults and 1,000,000 jobs, 20 minutes
  *     npm run chaos -- --short             40 faults and 100,000 jobs, two minutes
  *     npm run chaos -- --seed 7            the same faults at the same times as any run with that seed
  *     npm run chaos -- --plan --seed 7     prints them, and does nothing
