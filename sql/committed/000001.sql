@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:c2e06f9e364c9e689b732263c4f23c95b5047ddb
+--! Hash: sha1:2294474dc2a6ef4afd3241082963ca61951d7421
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -2324,8 +2324,9 @@ $$;
 comment on function :SCHEMA.check_enqueue_many(jsonb) is 'The options that the objects of an array have, or an error that says why enqueue_many cannot read it.';
 --! EndIncluded enqueue/check_enqueue_many.sql
 --! Included enqueue/new_jobs.sql
--- The checks are strict: of what was not given none is called. One plain query, so that it is inlined into the statements that insert its rows. Jobs that give no more than task and payload
--- are spared the reading of all other options: of an empty array, whose missing rows are null.
+-- The checks are strict: of what was not given none is called. One plain query, so that it is inlined into the statements
+-- that insert its rows. Jobs that give no more than task and payload are spared the reading of all other options: of an
+-- empty array, whose missing rows are null.
 create function :SCHEMA.new_jobs(jobs jsonb, size integer, plain boolean, asked text[], defaults :SCHEMA.task_default[], as_of timestamptz)
   returns table (
     n bigint,
