@@ -30,6 +30,31 @@ test("B16: of the jobs of a key one runs at a time, by priority, due time and id
   assert.equal((await claimOne(db.pool, worker)).id, b);
 });
 
+test("B16: of very many keys at once none is forgotten, and none has too many: in one statement or, with limits of their own, one by one", async () => {
+  await setLimit("task => 'u', each_key => true, concurrency => 2");
+  await db.query(`insert into rouse.job (task, concurrency_key)
+    select case when n <= 600 then 't' else 'u' end, 'key ' || n from generate_series(1, 730) as n, generate_series(1, 3)`);
+  for (let calls = 0; await value(db.pool, "select exists (select from rouse.arrival)"); calls += 1) {
+    assert.ok(calls < 6, "a call sees to 500 lanes, to 100 of them one by one");
+    await db.query("select rouse.admit()");
+  }
+  assert.deepEqual(
+    await rows(
+      db.pool,
+      `select task, ready::integer, count(*)::integer as keys
+       from (
+         select task, concurrency_key, count(*) filter (where state = 'ready') as ready
+         from rouse.job group by task, concurrency_key
+       ) as k
+       group by task, ready order by task`,
+    ),
+    [
+      { task: "t", ready: 1, keys: 600 },
+      { task: "u", ready: 2, keys: 130 },
+    ],
+  );
+});
+
 test("B16: whatever frees a slot lets the next one in: complete, fail, release, cancel, purge, expiry, a deleted row", async () => {
   const soon = new Date(Date.now() + 3_600_000);
   for (let n = 0; n < 8; n++)
