@@ -59,12 +59,15 @@ export class Around {
     return this.#enqueue.reduceRight<typeof core>((next, layer) => async (inner) => layer(inner, next), core)(call);
   }
 
-  /** What the handler gives, as it gives it where there is nothing around. */
-  run(call: () => RunCall, handler: () => unknown): unknown {
-    if (this.#run.length === 0) return handler();
-    const told = call();
+  /** Whether there is anything around runs. */
+  get runs(): boolean {
+    return this.#run.length > 0;
+  }
+
+  /** What the handler gives, as the middleware hands it on. */
+  run(call: RunCall, handler: () => unknown): Promise<unknown> {
     return this.#run.reduceRight<() => Promise<unknown>>(
-      (next, layer) => async () => layer(told, next),
+      (next, layer) => async () => layer(call, next),
       async () => handler(),
     )();
   }

@@ -1,6 +1,6 @@
 import { PayloadError } from "../errors.ts";
 import type { AnyTask } from "./define-task.ts";
-import { describeIssues } from "./standard-schema.ts";
+import { describeIssues, type Validation } from "./standard-schema.ts";
 
 /**
  * Checks a payload against the schema of its task before it is enqueued, and gives what is stored: the input as it was
@@ -19,15 +19,21 @@ export async function checkInput(task: AnyTask, input: unknown): Promise<unknown
   return input ?? null;
 }
 
-/** The output of the task's schema for a stored payload: what its `run` receives. */
-export async function parseStored(task: AnyTask, stored: unknown): Promise<unknown> {
+/** The output of the task's schema for a stored payload: what its `run` receives; a promise only where the schema gives one. */
+export function parseStored(task: AnyTask, stored: unknown): unknown {
   if (task.payload === undefined) return undefined;
   return validate(task, stored, "stored payload");
 }
 
-async function validate(task: AnyTask, value: unknown, what: string): Promise<unknown> {
-  const pending = task.payload!["~standard"].validate(value);
-  const validation = pending instanceof Promise ? await pending : pending;
+function validate(task: AnyTask, value: unknown, what: string): unknown {
+  const validation = task.payload!["~standard"].validate(value);
+  return validation instanceof Promise
+    ? validation.then((settled) => valid(task, settled, what))
+    : valid(task, validation, what);
+}
+
+/** @throws PayloadError where it is not. */
+function valid(task: AnyTask, validation: Validation<unknown>, what: string): unknown {
   if (validation.issues !== undefined) {
     throw new PayloadError(
       `${what} of task "${task.name}" does not fit its schema: ${describeIssues(validation.issues)}`,

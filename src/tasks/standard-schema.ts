@@ -14,7 +14,7 @@ export interface PayloadSchema<Input = unknown, Output = Input> {
   };
 }
 
-type Validation<Output> =
+export type Validation<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: ReadonlyArray<Issue> };
 

@@ -101,7 +101,7 @@ export class Drain {
     const payload = await parseStored(task, stored);
     const { signal } = new AbortController();
     const context = testContext(job, signal, this.#log, transact);
-    const call = () => ({ task: task.name, payload, jobs: [job], signal, log: this.#log });
+    const call = { task: task.name, payload, jobs: [job], signal, log: this.#log };
     return this.#around.run(call, () => task.run(payload, context));
   }
 

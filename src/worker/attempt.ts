@@ -87,30 +87,60 @@ export class Attempt {
     return this.#abortedAt;
   }
 
-  /** Runs the handler; resolves when it has settled, never rejects. */
-  async run(): Promise<void> {
+  /** Runs the handler. Where it does not settle at once, gives a promise that resolves when it has and never rejects. */
+  run(): Promise<void> | undefined {
     const timeout = this.claimed.timeout ?? this.#task.timeout;
     if (timeout !== undefined) {
       this.#timeout = new Alarm(() => this.#timeOut(timeout));
       this.#timeout.set(timeout);
     }
     try {
-      const payload =
-        this.#task.payload === undefined ? undefined : await parseStored(this.#task, this.claimed.payload);
-      const ctx = new Context(this);
-      const call = () => ({ task: this.#task.name, payload, jobs: [this.job], signal: this.signal, log: ctx.log });
-      const result = await this.#tools.around.run(call, () => this.#task.run(payload, ctx));
+      const result = this.#handle();
+      if (this.#transacting || isThenable(result)) return this.#settled(result);
+      this.#succeed(result);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
+    this.#end();
+    return undefined;
+  }
+
+  /** What the handler returns: a promise where it takes its time, or the check of its payload does. */
+  #handle(): unknown {
+    const payload = parseStored(this.#task, this.claimed.payload);
+    return payload instanceof Promise ? payload.then((parsed) => this.#call(parsed)) : this.#call(payload);
+  }
+
+  #call(payload: unknown): unknown {
+    const { around } = this.#tools;
+    const ctx = new Context(this);
+    if (!around.runs) return this.#task.run(payload, ctx);
+    const call = { task: this.#task.name, payload, jobs: [this.job], signal: this.signal, log: ctx.log };
+    return around.run(call, () => this.#task.run(payload, ctx));
+  }
+
+  async #settled(pending: unknown): Promise<void> {
+    try {
+      const result = await pending;
       // Begun and not awaited: whether it commits still decides.
       if (this.#transacting) await this.#transaction;
-      if (!this.#decided) this.#succeed(result);
+      this.#succeed(result);
     } catch (thrown) {
-      if (this.#decided) this.#noteLate(thrown);
-      else this.#fail(thrown);
-    } finally {
-      this.#timeout?.clear();
-      this.#cleanUp?.clear();
-      if (this.#deaf) this.log.info("the handler that ignored its signal has ended, its slot is free");
+      this.#threw(thrown);
     }
+    this.#end();
+  }
+
+  #threw(thrown: unknown): void {
+    if (this.#decided) this.#noteLate(thrown);
+    else this.#fail(thrown);
+  }
+
+  /** The handler has settled. */
+  #end(): void {
+    this.#timeout?.clear();
+    this.#cleanUp?.clear();
+    if (this.#deaf) this.log.info("the handler that ignored its signal has ended, its slot is free");
   }
 
   transaction<T>(fn: (client: ClientBase) => Promise<T>): Promise<T> {
@@ -174,7 +204,7 @@ export class Attempt {
   }
 
   #succeed(result: unknown): void {
-    this.#decide({ kind: "completed", result: keptResult(result, this) });
+    if (!this.#decided) this.#decide({ kind: "completed", result: keptResult(result, this) });
   }
 
   #fail(thrown: unknown): void {
@@ -213,14 +243,18 @@ export class Attempt {
 /** What the handler sees of its attempt. Its properties may be taken apart: `run(payload, { signal, transaction })`. */
 class Context implements JobContext {
   readonly #attempt: Attempt;
-  readonly transaction: JobContext["transaction"];
-  readonly progress: JobContext["progress"];
   #log: Logger | undefined;
 
   constructor(attempt: Attempt) {
     this.#attempt = attempt;
-    this.transaction = (fn) => attempt.transaction(fn);
-    this.progress = (share, message) => attempt.notes.progress(share, message);
+  }
+
+  get transaction(): JobContext["transaction"] {
+    return (fn) => this.#attempt.transaction(fn);
+  }
+
+  get progress(): JobContext["progress"] {
+    return (share, message) => this.#attempt.notes.progress(share, message);
   }
 
   get job(): JobInfo {
@@ -246,4 +280,8 @@ function noting({ log, notes }: Attempt): Logger {
       notes.line(level, message, fields);
     };
   return { debug: log.debug, info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }

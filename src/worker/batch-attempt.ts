@@ -73,7 +73,7 @@ export class BatchAttempt {
     const payloads = members.map(({ payload }) => payload);
     const jobs = members.map(({ job }) => jobInfo(job));
     const ctx: BatchContext = { jobs, signal: this.#controller.signal, log: this.#log };
-    const call = () => ({ task: this.#task.name, payload: payloads, ...ctx });
+    const call = { task: this.#task.name, payload: payloads, ...ctx };
     const result = await this.#tools.around.run(call, () => this.#task.batch!.run(payloads, ctx));
     const settled = settledEach(members.length, result as BatchResult<unknown>);
     for (const [index, { job }] of members.entries()) {

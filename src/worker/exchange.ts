@@ -92,8 +92,8 @@ function ends(finished: readonly Finished[]): unknown[] {
     }
   }
   return [
-    completed,
-    leases,
+    `{${completed.join(",")}}`,
+    `{${leases.join(",")}}`,
     `{${results.join(",")}}`,
     JSON.stringify(failures),
     JSON.stringify(releases),
@@ -102,6 +102,7 @@ function ends(finished: readonly Finished[]): unknown[] {
 }
 
 function readAnswer(rows: readonly (readonly unknown[])[], askedAt: number): WholeAnswer {
+  const answeredAt = performance.now();
   const claimed: ClaimedJob[] = [];
   const stale = new Set<number>();
   const busy = new Set<number>();
@@ -110,13 +111,13 @@ function readAnswer(rows: readonly (readonly unknown[])[], askedAt: number): Who
   for (const row of rows) {
     switch (row[0]) {
       case "claimed":
-        claimed.push(claimedJob(row, askedAt));
+        claimed.push(claimedJob(row, askedAt, answeredAt));
         break;
       case "stale":
-        stale.add(Number(row[1]));
+        stale.add(row[1] as number);
         break;
       case "busy":
-        busy.add(Number(row[1]));
+        busy.add(row[1] as number);
         break;
       case "sleep":
       case "look_again":

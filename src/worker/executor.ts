@@ -165,13 +165,13 @@ export class Executor {
   }
 
   #fill(): void {
-    // A process that was frozen wakes up with jobs that others may have run meanwhile.
-    if (!this.#options.mayBegin()) {
-      this.#giveBackWaiting();
-      return;
-    }
     this.#gather();
     while (!this.#paused && this.#attempts.size < this.#options.concurrency) {
+      // A process that was frozen wakes up with jobs that others may have run meanwhile.
+      if (!this.#options.mayBegin()) {
+        this.#giveBackWaiting();
+        return;
+      }
       const batch = this.#gathering.next();
       if (batch !== undefined) {
         const late = new Set(batch.jobs.filter(isLate));
@@ -206,19 +206,28 @@ export class Executor {
       this.#options.onFinished({ kind: "released", job });
       return;
     }
-    const started = performance.now();
-    this.#run(new Attempt(job, task, this.#tools), () => this.#measure(performance.now() - started));
+    this.#run(new Attempt(job, task, this.#tools), performance.now());
   }
 
-  #run(attempt: Attempt | BatchAttempt, onEnd: () => void = () => {}): void {
+  /** @param started When, where the duration is to be measured. */
+  #run(attempt: Attempt | BatchAttempt, started?: number): void {
     this.#attempts.add(attempt);
-    void attempt.run().then(() => {
-      this.#attempts.delete(attempt);
-      onEnd();
+    const running = attempt.run();
+    if (running === undefined) {
+      this.#ended(attempt, started);
+      return;
+    }
+    void running.then(() => {
+      this.#ended(attempt, started);
       this.#fill();
-      if (this.#aheadCount() === 0) this.#options.onRoom();
-      if (this.#attempts.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
     });
+  }
+
+  #ended(attempt: Attempt | BatchAttempt, started: number | undefined): void {
+    this.#attempts.delete(attempt);
+    if (started !== undefined) this.#measure(performance.now() - started);
+    if (this.#aheadCount() === 0) this.#options.onRoom();
+    if (this.#attempts.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
   }
 
   /** A mean that follows a change within some ten jobs, and a change to slow ones at once. */

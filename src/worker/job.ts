@@ -28,30 +28,32 @@ export function queueOf({ row }: ClaimedJob): string {
 }
 
 /** @param askedAt When it was asked for: its time to start runs from then at the latest. */
-export function claimedJob(row: readonly unknown[], askedAt: number): ClaimedJob {
+export function claimedJob(row: readonly unknown[], askedAt: number, claimedAt: number): ClaimedJob {
   return {
-    id: Number(row[1]),
+    id: row[1] as number,
     lease: row[2] as string,
     task: row[3] as string,
     payload: row[4],
     timeout: row[5] === null ? null : Number(row[5]),
     priority: row[7] as number,
-    claimedAt: performance.now(),
+    claimedAt,
     startBy: row[16] === null ? undefined : askedAt + Number(row[16]),
     row,
   };
 }
 
-const TIMESTAMPTZ = pg.types.builtins.TIMESTAMPTZ;
+const { INT8, TIMESTAMPTZ } = pg.types.builtins;
 const parseTimestamp = pg.types.getTypeParser(TIMESTAMPTZ) as (text: string) => Date;
 
 /**
- * Timestamps stay text until a handler asks: three of them in each row would cost more than all the rest of
- * reading it, and most handlers never look.
+ * Ids are numbers, as they are below 2^53. Timestamps stay text until a handler asks: three of them in each row would cost
+ * more than all the rest of reading it, and most handlers never look.
  */
 export const EXCHANGE_TYPES: pg.CustomTypesConfig = {
-  getTypeParser: (oid: number, format?: "text" | "binary") =>
-    oid === TIMESTAMPTZ ? (text: string) => text : pg.types.getTypeParser(oid, format as "text"),
+  getTypeParser: (oid: number, format?: "text" | "binary") => {
+    if (oid === INT8) return Number;
+    return oid === TIMESTAMPTZ ? (text: string) => text : pg.types.getTypeParser(oid, format as "text");
+  },
 };
 
 /** What a handler sees of its job, read from the row when it is asked for. */
