@@ -41,6 +41,7 @@
 --!include limit/limited_lanes.sql
 --!include limit/lanes_of.sql
 --!include wake/file_inserted.sql
+--!include enqueue/is_sound.sql
 --!include wake/job_inserted.sql
 --!include limit/leave_lanes.sql
 --!include wake/job_due_moved.sql
@@ -60,6 +61,8 @@
 --!include limit/line_of.sql
 --!include enqueue/due_at.sql
 --!include enqueue/expiry_at.sql
+--!include enqueue/check_job.sql
+--!include enqueue/job_checked.sql
 --!include enqueue/edit_distance.sql
 --!include enqueue/nearest_name.sql
 --!include enqueue/notice_unknown_task.sql
