@@ -33,7 +33,7 @@ if [ "$found" != 0 ]; then
 fi
 echo "ok: no wake-up is lost in any of $states states"
 
-for variant in NAIVE NO_BARRIER EARLY_LOOK NO_LOCKED_LOOK KEEP_MEMORY STALE_TIMER; do
+for variant in NAIVE NO_BARRIER EARLY_LOOK NO_LOCKED_LOOK KEEP_MEMORY OLD_LOOK STALE_TIMER; do
   if [ "$(errors $variant)" = 0 ]; then
     echo "FAILED: nothing is lost with $variant, so the model does not show that the part is needed"
     exit 1

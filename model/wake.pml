@@ -18,6 +18,7 @@
  *   EARLY_LOOK      the producer looks before it holds the key, and not again
  *   NO_LOCKED_LOOK  the worker does not look for due jobs that others hold locked
  *   KEEP_MEMORY     a savepoint's rollback undoes notification and key, but not the memory that they were seen to
+ *   OLD_LOOK        a worker goes to sleep on a look that began before it came to the barrier
  *   STALE_TIMER     a worker whose timer went off sets a later one without coming to the barrier again
  */
 
@@ -169,7 +170,8 @@ proctype clock() {
 /* ------------------------------------------------------------------ workers */
 
 /* A call that goes on at a bookmark sees some of the due jobs only; it settles nothing and leads to another call soon, whatever
- * it found. So it is no step of its own here: the looks below are whole ones, and sleep comes only after these. */
+ * it found. So it is no step of its own here: the looks below are whole ones, and sleep comes only after these. Either they
+ * claim what they find (exchange_v1), or they leave it to the next call (look_v1). */
 
 /* The end of a look that began at the barrier. */
 inline drop_key() {
@@ -184,6 +186,21 @@ proctype worker(byte w) {
   bool alone = false; /* holds G */
 
 awake:
+  if
+  :: goto claim
+  :: true
+  fi;
+  /* Only looks. What it sees may be held by somebody. */
+  atomic {
+    notified[w] = false;
+    if
+    :: IS_DUE(0) || IS_DUE(1) || IS_DUE(2) -> drop_key(); goto awake
+    :: else
+    fi
+  };
+  goto nothing;
+
+claim:
   /* Claims a due job that nobody holds; others skip it from here on. What is notified from here on is news. */
   atomic {
     notified[w] = false;
@@ -229,6 +246,9 @@ nothing:
 #endif
 #if defined(NAIVE) || defined(NO_BARRIER)
     alone = true; /* in name only */
+#elif defined(OLD_LOOK)
+    atomic { holders == 0 && !taken -> taken = true; alone = true };
+    goto settled;
 #else
     if
     :: atomic { holders == 0 && !taken -> taken = true; alone = true }
@@ -238,6 +258,7 @@ nothing:
     goto awake
   fi;
 
+settled:
   /* Up to now producers would have told of any job; from here on only of those due before the timer. */
   d_step {
     if
@@ -255,7 +276,7 @@ nothing:
     od;
     j = 0
   };
-#ifndef NO_LOCKED_LOOK
+#if !defined(NO_LOCKED_LOOK) && !defined(OLD_LOOK)
   if
   :: IS_READY(0) || IS_READY(1) || IS_READY(2) -> drop_key(); goto awake /* polls, until whoever holds it is done */
   :: else

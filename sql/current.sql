@@ -105,6 +105,8 @@
 --!include claim/claimed_job.sql
 --!include claim/place.sql
 --!include claim/walked.sql
+--!include claim/walked_far.sql
+--!include claim/look_wait.sql
 --!include claim/first_due.sql
 --!include claim/promote.sql
 --!include claim/heads.sql
@@ -129,6 +131,7 @@
 --!include finish/release_v1.sql
 --!include claim/bookmark.sql
 --!include claim/exchange_v1.sql
+--!include claim/look_v1.sql
 --!include maintain/make_partition.sql
 --!include maintain/wanted_partitions.sql
 --!include maintain/make_partitions.sql

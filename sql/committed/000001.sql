@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:02e2c7d450f3da4bb94763b732ee1e5a4fcc9ee6
+--! Hash: sha1:c1b1fee9f26b6fc84205f6bb0163742acb725000
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3844,6 +3844,29 @@ return pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_ready$inde
 
 comment on function :SCHEMA.walked() is 'Entries that this transaction has read of the indexes in which claims look for jobs.';
 --! EndIncluded claim/walked.sql
+--! Included claim/walked_far.sql
+-- Most entries that a look reads for its own jobs, and some more: half a millisecond's worth.
+create function :SCHEMA.walked_far(since bigint)
+  returns boolean
+  language sql
+  volatile
+return :SCHEMA.walked() - since > 5000;
+
+comment on function :SCHEMA.walked_far(bigint) is 'Whether a look that began when walked() was that has read more entries than those of the jobs it found.';
+--! EndIncluded claim/walked_far.sql
+--! Included claim/look_wait.sql
+-- What has become ready behind a bookmark waits for the look under way, this wait and the next look at most.
+create function :SCHEMA.look_wait(began timestamptz)
+  returns double precision
+  language sql
+  volatile
+return greatest(
+  240 - 2000 * extract(epoch from clock_timestamp() - began),
+  1000 * extract(epoch from clock_timestamp() - began)
+)::double precision;
+
+comment on function :SCHEMA.look_wait(timestamptz) is 'Milliseconds after which the look after one that began then is due: so many that what is behind a bookmark is seen within 250 ms, or as many as it took, where that is longer.';
+--! EndIncluded claim/look_wait.sql
 --! Included claim/first_due.sql
 create function :SCHEMA.first_due(as_of timestamptz, since timestamptz default '-infinity')
   returns timestamptz
@@ -4893,7 +4916,8 @@ Returns the state of the job now (ready; cancelled where that was asked for, or 
 --! EndIncluded finish/release_v1.sql
 --! Included claim/bookmark.sql
 -- Nothing that commits within 100 ms of its due time is left behind it. Whatever else is (a late commit, a retry, a new
--- priority or queue) waits for the next look from the heads on.
+-- priority or queue) waits for the next look from the heads on. Places where jobs are left all stay: no claim may sleep on
+-- one, and no look would find it sooner.
 create function :SCHEMA.bookmark(known :SCHEMA.place[], reached :SCHEMA.place[], due timestamptz, as_of timestamptz)
   returns jsonb
   language sql
@@ -4911,10 +4935,10 @@ begin atomic
       ) as place
     from (values (as_of - interval '100 milliseconds')) as n (past)
     cross join lateral (
-      select r.queue, r.priority, r.run_at, r.id
+      select r.queue, r.priority, r.run_at, r.id, isfinite(r.run_at) as has_jobs
       from unnest(reached) as r
       union all
-      select k.queue, k.priority, k.run_at, k.id
+      select k.queue, k.priority, k.run_at, k.id, false
       from unnest(known) as k
       where not exists (
         select
@@ -4923,8 +4947,8 @@ begin atomic
           and r.priority = k.priority
       )
     ) as a
-    order by a.run_at desc
-    limit 100
+    order by a.has_jobs desc, a.run_at desc
+    limit greatest(100, (select count(*) from unnest(reached) as r where isfinite(r.run_at)))
   ) as p;
 end;
 
@@ -4979,17 +5003,15 @@ as $$
 #variable_conflict use_column
 declare
   promotion constant integer := 1000;
-  -- Most entries that a look reads for its own jobs, and some more: half a millisecond's worth.
-  far constant integer := 5000;
   known :SCHEMA.place[] := array(
     select p
     from jsonb_populate_recordset(null:::SCHEMA.place, bookmark -> 'places') as p
   );
   began timestamptz;
   before bigint;
-  cost double precision;
   due_since timestamptz := timestamptz '-infinity';
   promoted integer := 0;
+  admitted boolean;
   places :SCHEMA.place[];
   lane record;
   picked record;
@@ -5058,7 +5080,7 @@ begin
       promoted := :SCHEMA.promote(as_of, promotion, due_since);
     end if;
   end if;
-  perform :SCHEMA.admit(as_of);
+  admitted := :SCHEMA.admit(as_of);
   -- Jobs of a worker that was given up would be its own again only until the next sweep.
   if most > 0 and exists (select from :SCHEMA.worker as w where w.id = exchange_v1.worker) then
     places := :SCHEMA.open_places(case when whole then :SCHEMA.heads(queues, tasks) else known end);
@@ -5086,14 +5108,12 @@ begin
         c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision, c.expires_in
       from :SCHEMA.start_jobs(worker, picked.jobs, as_of) as c;
     end loop;
-    if bookmark is not null and (not whole or :SCHEMA.walked() - before > far) then
+    if bookmark is not null and (not whole or :SCHEMA.walked_far(before)) then
       outcome := 'bookmark';
       id := null;
       payload := :SCHEMA.bookmark(known, reached, case when promoted = promotion then due_since else as_of end, as_of);
-      if whole then
-        cost := extract(epoch from clock_timestamp() - began) * 1000;
-        wait_ms := greatest(least(10 * cost, 240 - 2 * cost), cost);
-      end if;
+      -- What a limit admits has waited, and may be behind.
+      wait_ms := case when whole then :SCHEMA.look_wait(began) when admitted then 0 end;
       return next;
       payload := null;
     end if;
@@ -5136,7 +5156,7 @@ comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint
   slots      how many jobs of each queue there is room for, {"mail": 5, "*": 10}, * standing for all others together;
              left out: `most` of all of them
   bookmark   what the last answer of this kind said, {} where there was none; left out: none is wanted
-  whole      false: goes on at the bookmark. What has become ready behind it is not seen
+  whole      false: goes on at the bookmark. What has become ready behind it is not seen: look_v1 is for that
 Rows by their outcome:
   claimed      a job to run
   stale, busy  of a job that could not be finished, failed or released: see complete_many_v1
@@ -5145,10 +5165,83 @@ Rows by their outcome:
   look_again   due jobs are left that another transaction holds, or the look was not a whole one: look again within half
                a second, or in wait_ms
   bookmark     the look for jobs had to walk far, as behind a transaction that stays open: payload is a bookmark, from which
-               the next calls may go on; one that looks at the whole is due in wait_ms (null: as was said before)
+               the next calls may go on; look_v1 is due in wait_ms (null: as was said before; 0: a
+               little sooner than that is worth while)
 A worker that is no longer registered gets no jobs; beat_v1 tells it.
 To be called in a transaction of its own: a call that only claims lets its transaction commit asynchronously.';
 --! EndIncluded claim/exchange_v1.sql
+--! Included claim/look_v1.sql
+-- What claims that go on at a bookmark leave out. It claims nothing, so claims go on beside it, and none of them has to walk.
+--
+-- The barrier comes first, as in an exchange that looks at the whole: what silent producers have committed is seen below.
+create function :SCHEMA.look_v1(
+  worker integer,
+  queues text[],
+  tasks text[],
+  slots jsonb default null,
+  inout bookmark jsonb default '{}',
+  as_of timestamptz default clock_timestamp(),
+  out outcome text,
+  out wait_ms double precision,
+  out due_ms double precision
+)
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  settled constant boolean := :SCHEMA.settle(worker, as_of);
+  began constant timestamptz := clock_timestamp();
+  before constant bigint := :SCHEMA.walked();
+  known constant :SCHEMA.place[] := array(
+    select p
+    from jsonb_populate_recordset(null:::SCHEMA.place, bookmark -> 'places') as p
+  );
+  promotion constant integer := 1000;
+  due_since timestamptz;
+  promoted integer := 0;
+  heads :SCHEMA.place[];
+  look record;
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  perform :SCHEMA.expire(as_of);
+  due_since := :SCHEMA.first_due(as_of);
+  if due_since is not null then
+    promoted := :SCHEMA.promote(as_of, promotion, due_since);
+  end if;
+  heads := :SCHEMA.heads(queues, tasks);
+  bookmark := case
+    when :SCHEMA.walked_far(before) then :SCHEMA.bookmark(known, heads, case when promoted = promotion then due_since else as_of end, as_of)
+    else '{}'
+  end;
+  due_ms := :SCHEMA.look_wait(began);
+
+  heads := :SCHEMA.open_places(heads);
+  if slots is not null then
+    -- A queue whose slots are all taken is none to look at again.
+    heads := array(
+      select p
+      from :SCHEMA.lanes(slots, heads) as l
+      cross join lateral unnest(l.places) as p
+      where l.slots > 0
+    );
+  end if;
+  look := :SCHEMA.next_look(heads, tasks, as_of, due_since);
+  outcome := case when look.ready then 'look_again' else 'sleep' end;
+  wait_ms := case when look.ready then 0 else :SCHEMA.fall_asleep(worker, settled, look.due, as_of) end;
+end;
+$$;
+
+comment on function :SCHEMA.look_v1(integer, text[], text[], jsonb, jsonb, timestamptz) is
+'Worker protocol: looks at the whole for a worker whose exchanges go on at a bookmark, beside these and instead of one with `whole`.
+  slots      how many jobs of each queue there is room for, as in exchange_v1
+  bookmark   where the exchanges are; in the answer, where they go on, so that they see what has become ready behind it. The
+             answers of exchanges that began before this one count for nothing. {}: looks are no long way any more, go on without
+  outcome    sleep: no more work; look_again: there is some, call exchange_v1
+  wait_ms    where it says sleep, when the next job is due (null: none is)
+  due_ms     when the next look of this kind is due';
+--! EndIncluded claim/look_v1.sql
 --! Included maintain/make_partition.sql
 -- The columns that ANALYZE must not sample (see the table job) say so in the parent; LIKE does not copy that.
 create function :SCHEMA.make_partition(house name, parent name, fallback name, partition name, day date)

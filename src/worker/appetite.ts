@@ -1,6 +1,6 @@
 import { Alarm } from "./alarm.ts";
 import { Alertness } from "./alertness.ts";
-import type { Answer } from "./exchange.ts";
+import type { Answer, Rest } from "./exchange.ts";
 
 /** First and longest wait before looking again at ready jobs that were held by another transaction. */
 const LOOK_AGAIN_MS = { first: 100, longest: 400 };
@@ -97,6 +97,15 @@ export class Appetite {
     return { most, wakes: this.#wakes };
   }
 
+  /** A look beside the calls, that began when so many wakes were known, found that nothing is left. */
+  sleeps({ wakes }: Look, rest: Rest): void {
+    if (this.#over || wakes !== this.#wakes) return;
+    this.#hungry = false;
+    this.#leftLocked = false;
+    this.#alertness.asleep();
+    this.#sleep(rest);
+  }
+
   answered({ most, wakes }: Look, { claimed, rest }: Answer): void {
     if (this.#over) return;
     if (claimed.length > 0) this.#lookAgainMs = LOOK_AGAIN_MS.first;
@@ -122,7 +131,7 @@ export class Appetite {
     this.#hungry = true;
   }
 
-  #sleep({ lookAgain, waitMs }: NonNullable<Answer["rest"]>): void {
+  #sleep({ lookAgain, waitMs }: Rest): void {
     if (lookAgain) {
       this.#alarm.set(Math.min(this.#lookAgainMs, Math.ceil(waitMs ?? Infinity)));
       this.#lookAgainMs = Math.min(this.#lookAgainMs * 2, LOOK_AGAIN_MS.longest);

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { ask } from "./ask.ts";
-import type { Bookmark } from "./bookmark.ts";
+import type { Bookmark, Marked } from "./bookmark.ts";
 import type { Finished } from "./finished.ts";
 import { type ClaimedJob, claimedJob, EXCHANGE_COLUMNS, EXCHANGE_TYPES } from "./job.ts";
 
@@ -12,7 +12,13 @@ export interface Answer {
   /** Jobs that were not finished because another transaction holds the row. */
   readonly busy: Set<number>;
   /** Set where fewer jobs were claimed than asked for. */
-  readonly rest: { readonly lookAgain: boolean; readonly waitMs: number | null } | undefined;
+  readonly rest: Rest | undefined;
+}
+
+/** What is left when a worker has taken what it could: jobs to look at again, or none for a time. */
+export interface Rest {
+  readonly lookAgain: boolean;
+  readonly waitMs: number | null;
 }
 
 /** Who claims: a worker row, and what it serves. */
@@ -27,7 +33,7 @@ export interface Claimant {
 
 /** What exchange_v1 answered, bookmark included. */
 interface WholeAnswer extends Answer {
-  readonly bookmark: { readonly text: string; readonly waitMs: number | null } | undefined;
+  readonly bookmark: Marked | undefined;
 }
 
 /** Calls exchange_v1. */
@@ -41,7 +47,7 @@ export async function exchange(
 ): Promise<Answer> {
   const text = `select ${EXCHANGE_COLUMNS}
     from ${schema}.exchange_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, notes => $10, slots => $11, bookmark => $12, whole => $13)`;
-  const place = most > 0 ? bookmark.open() : { text: null, whole: true };
+  const opened = most > 0 ? bookmark.open() : undefined;
   const values = [
     worker,
     queues ?? null,
@@ -49,8 +55,8 @@ export async function exchange(
     most,
     ...ends(finished),
     slots === undefined ? null : JSON.stringify(slots),
-    place.text,
-    place.whole,
+    opened?.text ?? null,
+    opened?.whole ?? true,
   ];
   let answer: WholeAnswer | undefined;
   try {
@@ -58,11 +64,11 @@ export async function exchange(
     const rows = await ask<unknown[]>(pool, { text, values, rowMode: "array", types: EXCHANGE_TYPES }, patienceMs);
     answer = readAnswer(rows, askedAt);
   } finally {
-    if (most > 0) bookmark.close(place.whole, answer?.bookmark);
+    if (opened !== undefined) bookmark.close(opened, answer?.bookmark);
   }
   const { rest } = answer;
-  if (most === 0 || rest === undefined) return answer;
-  if (place.whole) {
+  if (opened === undefined || rest === undefined) return answer;
+  if (opened.whole) {
     if (!rest.lookAgain) bookmark.slept();
     return answer;
   }

@@ -1,7 +1,7 @@
 import type { Logger } from "../log.ts";
-import { Appetite } from "./appetite.ts";
+import { Appetite, type Look } from "./appetite.ts";
 import { Backoff } from "./backoff.ts";
-import type { Answer } from "./exchange.ts";
+import type { Answer, Rest } from "./exchange.ts";
 import type { Finished } from "./finished.ts";
 import type { ClaimedJob } from "./job.ts";
 import { Outbox } from "./outbox.ts";
@@ -26,6 +26,8 @@ const BATCH = 500;
 
 export interface FeedOptions {
   readonly exchange: (most: number, finished: readonly Finished[]) => Promise<Answer>;
+  /** Looks at the whole, where calls go on at a bookmark; undefined where that is not due. */
+  readonly look: () => Promise<Rest> | undefined;
   /** Tells the database that nobody need tell this worker of jobs. Never fails. */
   readonly sayAwake: () => Promise<void>;
   /** Gives back what runs in this worker's name, but for what it holds and these ids. */
@@ -47,6 +49,7 @@ export class Feed {
   readonly #outbox: Outbox;
   #retry: NodeJS.Timeout | undefined;
   #calls = 0;
+  #looks = 0;
   #asked = 0;
   #due = false;
   #paused = false;
@@ -136,7 +139,7 @@ export class Feed {
   }
 
   #isQuiet(): boolean {
-    return this.#outbox.isEmpty && this.#calls === 0;
+    return this.#outbox.isEmpty && this.#calls + this.#looks === 0;
   }
 
   /** Drops what is left: nothing is sent any more. */
@@ -184,7 +187,9 @@ export class Feed {
     this.#calls += 1;
     this.#asked += most;
     try {
-      const answer = await this.#options.exchange(most, ends);
+      const answering = this.#options.exchange(most, ends);
+      if (most > 0) void this.#look(look);
+      const answer = await answering;
       this.callMs += (performance.now() - started - this.callMs) / 8;
       this.#gotThrough(most);
       this.#outbox.told(ends, answer.busy);
@@ -196,6 +201,24 @@ export class Feed {
     } finally {
       this.#calls -= 1;
       this.#asked -= most;
+    }
+    this.#pumpSoon();
+    this.#settle();
+  }
+
+  /** Looks at the whole beside a call, if that is due. */
+  async #look(since: Look): Promise<void> {
+    const looking = this.#options.look();
+    if (looking === undefined) return;
+    this.#looks += 1;
+    try {
+      const rest = await looking;
+      if (rest.lookAgain) this.#appetite.wake();
+      else this.#appetite.sleeps(since, rest);
+    } catch (error) {
+      this.#failed(error as Error & { code?: string }, 0, []);
+    } finally {
+      this.#looks -= 1;
     }
     this.#pumpSoon();
     this.#settle();

@@ -5,8 +5,9 @@ import type { TaskRegistry } from "../tasks/registry.ts";
 import { VERSION } from "../version.ts";
 import { ask } from "./ask.ts";
 import { Bookmark } from "./bookmark.ts";
-import { type Answer, exchange } from "./exchange.ts";
+import { type Answer, type Claimant, exchange, type Rest } from "./exchange.ts";
 import type { Finished } from "./finished.ts";
+import { look } from "./look.ts";
 import type { Note } from "./notes.ts";
 import type { Slots } from "./slots.ts";
 
@@ -73,18 +74,28 @@ export class Protocol {
   async exchange(most: number, finished: readonly Finished[], taken: () => Iterable<string>): Promise<Answer> {
     const { pool, schema, slots } = this.#options;
     const asked = most > 0 ? slots.ask(taken()) : undefined;
-    const claimant = {
-      worker: this.#worker,
-      queues: slots.queues,
-      tasks: this.#taskNames,
-      slots: asked,
-      bookmark: this.#bookmark,
-    };
     try {
-      return await exchange(pool, schema, claimant, most, finished, this.leaseMs);
+      return await exchange(pool, schema, this.#claimant(asked), most, finished, this.leaseMs);
     } finally {
       slots.answered(asked);
     }
+  }
+
+  /** Looks at the whole beside the exchanges; undefined where that is not due. */
+  look(taken: () => Iterable<string>): Promise<Rest> | undefined {
+    if (!this.#bookmark.lookIsDue) return undefined;
+    const { pool, schema, slots } = this.#options;
+    return look(pool, schema, this.#claimant(slots.free(taken())), this.leaseMs);
+  }
+
+  #claimant(slots: Claimant["slots"]): Claimant {
+    return {
+      worker: this.#worker,
+      queues: this.#options.slots.queues,
+      tasks: this.#taskNames,
+      slots,
+      bookmark: this.#bookmark,
+    };
   }
 
   /** Gives back what runs in the worker's name, but for these jobs; how many there were. */

@@ -50,16 +50,24 @@ export class Slots {
    * none of their own. Until `answered` nobody else gets them.
    */
   ask(taken: Iterable<string>): Readonly<Record<string, number>> | undefined {
-    if (this.#each === undefined) return undefined;
-    const free = new Map(this.#each);
-    for (const [name, asked] of this.#asked) free.set(name, free.get(name)! - asked);
-    for (const queue of taken) {
-      const name = this.#each.has(queue) ? queue : "*";
-      free.set(name, (free.get(name) ?? 0) - 1);
-    }
-    const asked = Object.fromEntries([...free].map(([name, slots]) => [name, Math.max(slots, 0)]));
+    const free = this.free(taken);
+    if (free === undefined) return undefined;
+    const asked = Object.fromEntries(
+      Object.entries(free).map(([name, slots]) => [name, Math.max(slots - (this.#asked.get(name) ?? 0), 0)]),
+    );
     for (const [name, slots] of Object.entries(asked)) this.#asked.set(name, (this.#asked.get(name) ?? 0) + slots);
     return asked;
+  }
+
+  /** How many slots of each queue no job of these queues has; undefined where queues have none of their own. */
+  free(taken: Iterable<string>): Readonly<Record<string, number>> | undefined {
+    if (this.#each === undefined) return undefined;
+    const free = Object.fromEntries(this.#each);
+    for (const queue of taken) {
+      const name = this.#each.has(queue) ? queue : "*";
+      free[name] = (free[name] ?? 0) - 1;
+    }
+    return free;
   }
 
   answered(asked: Readonly<Record<string, number>> = {}): void {

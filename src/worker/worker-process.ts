@@ -96,6 +96,7 @@ export class WorkerProcess implements Worker {
     this.#feed = new Feed({
       log,
       exchange: (most, finished) => this.#exchange(most, finished),
+      look: () => this.#protocol.look(() => this.#executor.taken()),
       sayAwake: () => this.#protocol.sayAwake(),
       reconcile: (unconfirmed) => this.#reconcile(unconfirmed),
       room: () => (this.#mayBeTakenForDead() ? 0 : this.#executor.room()),

@@ -194,3 +194,108 @@ test("a job that commits a little later than one that was claimed is not left be
   const claimed = await exchange({ bookmark: payload, whole: false });
   assert.equal(outcomes(claimed), "claimed bookmark look_again");
 });
+
+const NOTHING = "bookmark look_again";
+
+type Look = { outcome: string; wait_ms: number | null; bookmark: Record<string, unknown>; due_ms: number };
+
+async function look(bookmark: unknown, { slots = null }: { slots?: unknown } = {}) {
+  const [answer] = await rows<Look>(
+    session,
+    "select * from rouse.look_v1($1, null, '{noop}', slots => $2, bookmark => $3)",
+    [worker, slots === null ? null : JSON.stringify(slots), JSON.stringify(bookmark)],
+  );
+  return answer!;
+}
+
+/** A bookmark at which nothing is left. */
+async function farOn(): Promise<unknown> {
+  await finish(FINISHED);
+  await enqueue(1);
+  return bookmarkOf(await exchange())!.payload;
+}
+
+for (const [what, job] of [
+  ["urgent", "(task, priority) values ('noop', 9)"],
+  ["of a new queue", "(task, queue) values ('noop', 'other')"],
+  ["committed late", "(task, run_at) values ('noop', now() - interval '10 s')"],
+  ["due late", "(task, state, run_at) values ('noop', 'scheduled', now() - interval '10 s')"],
+] as const) {
+  test(`B23: a look at the whole finds a job that is ${what}, behind the bookmark, and the next call claims it`, async () => {
+    const bookmark = await farOn();
+    await db.query(`insert into rouse.job ${job}`);
+    assert.equal(outcomes(await exchange({ bookmark, whole: false })), NOTHING);
+    const found = await look(bookmark);
+    assert.equal(found.outcome, "look_again");
+    assert.ok(found.due_ms > 0 && found.due_ms <= 240, `next look in ${found.due_ms} ms`);
+    assert.equal(outcomes(await exchange({ bookmark: found.bookmark, whole: false })), `claimed ${NOTHING}`);
+  });
+}
+
+test("B18: a look at the whole walks past what has finished once, and waits for nobody", async () => {
+  const bookmark = await farOn();
+  const urgent = await value<string>(db.pool, "select rouse.enqueue('noop', priority => 9)");
+  const other = await db.connect();
+  await other.query("begin");
+  await other.query("select from rouse.job where id = $1 for update", [urgent]);
+  await look(bookmark);
+  await session.query("begin");
+  const read = () => value<number>(session, "select rouse.walked()::integer");
+  const before = await read();
+  assert.equal((await look(bookmark)).outcome, "look_again");
+  const entries = (await read()) - before;
+  await session.query("rollback");
+  await other.end();
+  assert.ok(entries >= FINISHED && entries < FINISHED * 1.01, `it reads ${entries} entries`);
+});
+
+test("B23: a look that finds nothing settles the sign that a call from a bookmark put up, and says when to wake", async () => {
+  const bookmark = await farOn();
+  await exchange({ bookmark, whole: false });
+  const sleeper = () => value<string | null>(db.pool, "select next_wake::text from rouse.sleeper");
+  assert.equal(await sleeper(), null);
+
+  // Nobody is told of this job: the look has to wait until it is there.
+  const silent = await db.connect();
+  await silent.query("begin");
+  await silent.query("delete from rouse.sleeper");
+  await silent.query("insert into rouse.job (task, priority) values ('noop', 9)");
+  assert.deepEqual(await look(bookmark).then(({ outcome, wait_ms }) => ({ outcome, soon: wait_ms! <= 250 })), {
+    outcome: "sleep",
+    soon: true,
+  });
+  assert.equal(await sleeper(), null);
+  await silent.query("rollback");
+  await silent.end();
+
+  const slept = await look(bookmark);
+  assert.deepEqual([slept.outcome, slept.wait_ms, await sleeper()], ["sleep", null, "infinity"]);
+  await db.query("select rouse.enqueue('noop', delay => '1 minute')");
+  const timed = await look(bookmark);
+  assert.ok(timed.wait_ms! > 50_000 && timed.wait_ms! <= 60_000, `wakes in ${timed.wait_ms} ms`);
+});
+
+test("a look leaves out queues that are paused or have no slot, and drops a bookmark that is no longer needed", async () => {
+  const bookmark = await farOn();
+  await db.query("insert into rouse.job (task, queue, priority) values ('noop', 'paused', 9), ('noop', 'full', 9)");
+  await db.query("select rouse.pause('paused')");
+  const outcome = async (slots: unknown) => (await look(bookmark, { slots })).outcome;
+  assert.equal(await outcome({ full: 0, "*": 10 }), "sleep");
+  assert.equal(await outcome({ full: 1, "*": 10 }), "look_again");
+  assert.equal(await outcome(null), "look_again");
+
+  await elsewhere.query("rollback");
+  await db.query("vacuum rouse.job");
+  assert.deepEqual((await look(bookmark)).bookmark, {});
+});
+
+test("a bookmark keeps each place where there are jobs, however many there are", async () => {
+  const bookmark = await farOn();
+  await db.query(
+    "insert into rouse.job (task, queue, run_at) select 'noop', 'queue ' || n, now() - n * interval '1 s' from generate_series(1, 150) as n",
+  );
+  const found = (await look(bookmark)).bookmark;
+  assert.ok((found.places as unknown[]).length >= 150);
+  const claimed = await exchange({ most: 200, bookmark: found, whole: false });
+  assert.equal(claimed.filter((row) => row.outcome === "claimed").length, 150);
+});

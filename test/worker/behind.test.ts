@@ -10,20 +10,22 @@ import { useRouse } from "./support.ts";
 const db = testDatabase();
 const rouseWith = useRouse(db);
 
-/** A pool that counts the calls which go on at a bookmark. */
-function watchedPool(): { pool: pg.Pool; short: () => number } {
+/** A pool that counts the calls which go on at a bookmark, and the looks beside them. */
+function watchedPool(): { pool: pg.Pool; short: () => number; looks: () => number } {
   let short = 0;
+  let looks = 0;
   const pool = new pg.Pool({ connectionString: db.url });
   pool.on("connect", (client) => {
     const query = client.query.bind(client) as (...args: unknown[]) => unknown;
     const counted = (...args: unknown[]) => {
       const { text, values } = args[0] as Partial<pg.QueryConfig>;
       if (text?.includes("exchange_v1") && values?.at(-1) === false) short += 1;
+      if (text?.includes("look_v1")) looks += 1;
       return query(...args);
     };
     Object.assign(client, { query: counted });
   });
-  return { pool, short: () => short };
+  return { pool, short: () => short, looks: () => looks };
 }
 
 test("B23: what becomes ready behind the bookmark of a worker under constant load starts soon", async () => {
@@ -42,7 +44,7 @@ test("B23: what becomes ready behind the bookmark of a worker under constant loa
   });
   const started = new Tally<number>();
   const seen = defineTask("seen", { run: (_payload, ctx) => started.add(ctx.job.id) });
-  const { pool, short } = watchedPool();
+  const { pool, short, looks } = watchedPool();
   const rouse = rouseWith([load, seen], { pool });
   try {
     const worker = await rouse.startWorker({ concurrency: 10 });
@@ -70,6 +72,7 @@ test("B23: what becomes ready behind the bookmark of a worker under constant loa
       assert.ok(ms < 1_500, `what is ${what} starts after ${ms} ms`);
       await until(() => short() > before, { message: "calls go on at a bookmark again" });
     }
+    assert.ok(looks() > 0, "looks at the whole are made beside the calls");
     busy = false;
     await worker.drained();
     assert.deepEqual(await db.query("select from rouse.job"), []);

@@ -32,6 +32,7 @@ function feed(room: () => number = () => 10) {
           resolve({ claimed: [], stale: new Set(), busy: new Set(), rest: undefined, ...part });
         calls.add({ most, ends, answer, fail: reject });
       }),
+    look: () => undefined,
     sayAwake: async () => awake.add(undefined),
     reconcile: async (unconfirmed) => reconciled.add(unconfirmed),
     onClaimed: (jobs) => {
