@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:c1b1fee9f26b6fc84205f6bb0163742acb725000
+--! Hash: sha1:b09143c67141c63e89c748e24252a846871ef3de
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -4920,37 +4920,43 @@ Returns the state of the job now (ready; cancelled where that was asked for, or 
 -- one, and no look would find it sooner.
 create function :SCHEMA.bookmark(known :SCHEMA.place[], reached :SCHEMA.place[], due timestamptz, as_of timestamptz)
   returns jsonb
-  language sql
+  language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
-begin atomic
-  select jsonb_build_object('due', least(bookmark.due, as_of - interval '100 milliseconds'), 'places', coalesce(jsonb_agg(p.place), '[]'))
-  from (
-    select
-      jsonb_build_object(
-        'queue', a.queue,
-        'priority', a.priority,
-        'run_at', least(a.run_at, n.past),
-        'id', case when a.run_at <= n.past then a.id else 0 end
-      ) as place
-    from (values (as_of - interval '100 milliseconds')) as n (past)
-    cross join lateral (
-      select r.queue, r.priority, r.run_at, r.id, isfinite(r.run_at) as has_jobs
-      from unnest(reached) as r
-      union all
-      select k.queue, k.priority, k.run_at, k.id, false
-      from unnest(known) as k
-      where not exists (
-        select
+  set plan_cache_mode = force_generic_plan
+  set jit = off
+as $$
+begin
+  return (
+    select jsonb_build_object('due', least(bookmark.due, as_of - interval '100 milliseconds'), 'places', coalesce(jsonb_agg(p.place), '[]'))
+    from (
+      select
+        jsonb_build_object(
+          'queue', a.queue,
+          'priority', a.priority,
+          'run_at', least(a.run_at, n.past),
+          'id', case when a.run_at <= n.past then a.id else 0 end
+        ) as place
+      from (values (as_of - interval '100 milliseconds')) as n (past)
+      cross join lateral (
+        select r.queue, r.priority, r.run_at, r.id, isfinite(r.run_at) as has_jobs
         from unnest(reached) as r
-        where r.queue = k.queue
-          and r.priority = k.priority
-      )
-    ) as a
-    order by a.has_jobs desc, a.run_at desc
-    limit greatest(100, (select count(*) from unnest(reached) as r where isfinite(r.run_at)))
-  ) as p;
+        union all
+        select k.queue, k.priority, k.run_at, k.id, false
+        from unnest(known) as k
+        where not exists (
+          select
+          from unnest(reached) as r
+          where r.queue = k.queue
+            and r.priority = k.priority
+        )
+      ) as a
+      order by a.has_jobs desc, a.run_at desc
+      limit greatest(100, (select count(*) from unnest(reached) as r where isfinite(r.run_at)))
+    ) as p
+  );
 end;
+$$;
 
 comment on function :SCHEMA.bookmark(:SCHEMA.place[], :SCHEMA.place[], timestamptz, timestamptz) is 'Where the next exchange goes on: the places that were reached, those known of queues in which nothing was ready, and from which due time on scheduled jobs are to be looked at.';
 --! EndIncluded claim/bookmark.sql
