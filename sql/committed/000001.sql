@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:b09143c67141c63e89c748e24252a846871ef3de
+--! Hash: sha1:1ceb16cdc9b43595bbbda5a96cdb8abea1e014a5
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -4540,7 +4540,10 @@ create function :SCHEMA.complete_many_v1(ids bigint[], leases uuid[], results js
 as $$
 #variable_conflict use_column
 declare
-  done bigint[];
+  done bigint[] := array[]::bigint[];
+  places tid[] := array[]::tid[];
+  ended record;
+  day date;
   asked bigint[] := array(select r.job_id from :SCHEMA.cancel_request as r where r.job_id = any (ids));
   own :SCHEMA.job;
   cancelled record;
@@ -4568,48 +4571,45 @@ begin
     where g.id <> all (asked);
   end if;
 
-  with locked as materialized (
-    select ctid as at, id, lease
-    from :SCHEMA.job
-    where id = any (ids)
-    order by id
-    for update skip locked
-  ),
-  own as (
-    select l.at
+  -- Task by task, since each has its own retention. A locked row stays where it is: by its ctid it is found again.
+  for ended in
+    with locked as materialized (
+      select ctid as at, id, lease, task
+      from :SCHEMA.job
+      where id = any (ids)
+      order by id
+      for update skip locked
+    )
+    select
+      l.task,
+      array_agg(l.at) as places,
+      array_agg(l.id) as ids,
+      (:SCHEMA.task_policy(l.task)).keep_succeeded as keep,
+      clock_timestamp() as finished_at
     from locked as l
     join unnest(ids, leases) as g (id, lease)
       on g.id = l.id
      and g.lease = l.lease
-  ),
-  -- Where they are is known by now, which spares a second search for each.
-  deleted as (
-    delete from :SCHEMA.job
-    where ctid = any (array(select at from own))
-    returning *
-  ),
-  -- Once a task, not once a job; materialized, since the planner would push the condition on keep below distinct.
-  kept as materialized (
-    select d.task, (:SCHEMA.task_policy(d.task)).keep_succeeded as keep, clock_timestamp() as at
-    from (select distinct task from deleted) as d
-  ),
-  archived as (
-    insert into :SCHEMA.archive (
-      id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
-      task, queue, state, payload, result, unique_key, unique_scope, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
-    )
-    select
-      d.id, d.run_at, d.created_at, d.started_at, k.at, d.worker_id,
-      :SCHEMA.drop_on(k.at, k.keep), d.priority, d.attempt, d.max_attempts,
-      d.task, d.queue, 'succeeded', d.payload, results -> d.id::text, d.unique_key, d.unique_scope, d.coalesce_key, d.concurrency_key,
-      d.timeout, d.scheduled_for, d.tags, d.headers
-    from deleted as d
-    join kept as k on k.task = d.task
-    where k.keep > interval '0'
-  )
-  select array_agg(d.id)
-  into done
-  from deleted as d;
+    group by l.task
+  loop
+    if ended.keep > interval '0' then
+      day := :SCHEMA.drop_on(ended.finished_at, ended.keep);
+      insert into :SCHEMA.archive (
+        id, run_at, created_at, started_at, finished_at, worker_id, drop_on, priority, attempt, max_attempts,
+        task, queue, state, payload, result, unique_key, unique_scope, coalesce_key, concurrency_key, timeout, scheduled_for, tags, headers
+      )
+      select
+        j.id, j.run_at, j.created_at, j.started_at, ended.finished_at, j.worker_id, day, j.priority, j.attempt, j.max_attempts,
+        j.task, j.queue, 'succeeded', j.payload, results -> j.id::text, j.unique_key, j.unique_scope, j.coalesce_key, j.concurrency_key,
+        j.timeout, j.scheduled_for, j.tags, j.headers
+      from :SCHEMA.job as j
+      where j.ctid = any (ended.places);
+    end if;
+    done := done || ended.ids;
+    places := places || ended.places;
+  end loop;
+  delete from :SCHEMA.job
+  where ctid = any (places);
   perform :SCHEMA.tell_ended(done);
 
   if cardinality(done) = cardinality(ids) then
@@ -4618,7 +4618,7 @@ begin
   return query
   select g.id, :SCHEMA.not_own(g.id, g.lease)
   from unnest(ids, leases) as g (id, lease)
-  where g.id <> all (coalesce(done, '{}'));
+  where g.id <> all (done);
 end;
 $$;
 
