@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:1ceb16cdc9b43595bbbda5a96cdb8abea1e014a5
+--! Hash: sha1:f5883ce26dcf67fca6a751457677d0bb31d12eda
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3867,6 +3867,68 @@ return greatest(
 
 comment on function :SCHEMA.look_wait(timestamptz) is 'Milliseconds after which the look after one that began then is due: so many that what is behind a bookmark is seen within 250 ms, or as many as it took, where that is longer.';
 --! EndIncluded claim/look_wait.sql
+--! Included claim/agenda.sql
+-- Each statement costs a call of exchange_v1 some 10 µs, and most of what it is responsible for is seldom due. So one
+-- statement tells what is, and only for that the functions that do it are called.
+create function :SCHEMA.agenda(
+  worker integer,
+  since timestamptz,
+  as_of timestamptz,
+  whole boolean,
+  out registered boolean,
+  out slot_at timestamptz,
+  out slot_waits boolean,
+  out expiring boolean,
+  out job_at timestamptz,
+  out arrived boolean,
+  out metered boolean,
+  out paused boolean
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set jit = off
+as $$
+begin
+  select
+    exists (select from :SCHEMA.worker as w where w.id = agenda.worker),
+    (select s.next_run_at from :SCHEMA.schedule as s where s.enabled order by s.next_run_at limit 1),
+    exists (select from :SCHEMA.schedule as s where s.queued_for <> '{}'),
+    whole and exists (
+      select
+      from :SCHEMA.job as j
+      where j.state <> 'running'
+        and least(j.expires_at, j.deadline_at) <= as_of
+    ),
+    (
+      select j.run_at
+      from :SCHEMA.job as j
+      where j.state = 'scheduled'
+        and j.run_at >= since
+      order by j.run_at, j.id
+      limit 1
+    ),
+    exists (select from :SCHEMA.arrival),
+    exists (select from :SCHEMA.meter),
+    exists (select from :SCHEMA.queue as q where q.paused_at is not null)
+  into registered, slot_at, slot_waits, expiring, job_at, arrived, metered, paused;
+end;
+$$;
+
+comment on function :SCHEMA.agenda(integer, timestamptz, timestamptz, boolean) is
+'What an exchange of this worker has to see to beside its own jobs:
+  registered   whether the worker still is
+  slot_at      when the next slot of a schedule is due
+  slot_waits   whether a slot waits for the end of the job before it
+  expiring     whether a job that waits may start no longer; not looked for where the look is not a whole one
+  job_at       of the scheduled jobs from since on, when the first is due
+  arrived      whether something happened under a limit that has not been seen to
+  metered      whether any limit is a rate
+  paused       whether a queue is paused';
+--! EndIncluded claim/agenda.sql
 --! Included claim/first_due.sql
 create function :SCHEMA.first_due(as_of timestamptz, since timestamptz default '-infinity')
   returns timestamptz
@@ -4175,6 +4237,45 @@ $$;
 
 comment on function :SCHEMA.pick(:SCHEMA.place[], text[], integer, timestamptz) is 'Locks up to that many ready jobs from these places on, by priority, due time and id. Returns where in the table they are and the places that were reached, infinity where nothing is left.';
 --! EndIncluded claim/pick.sql
+--! Included claim/pick_by_slots.sql
+create function :SCHEMA.pick_by_slots(
+  slots jsonb,
+  inout places :SCHEMA.place[],
+  tasks text[],
+  most integer,
+  as_of timestamptz,
+  out jobs tid[],
+  out left_open :SCHEMA.place[]
+)
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  lane record;
+  picked record;
+  reached :SCHEMA.place[] := array[]:::SCHEMA.place[];
+begin
+  jobs := '{}';
+  left_open := reached;
+  for lane in
+    select l.places, l.slots
+    from :SCHEMA.lanes(pick_by_slots.slots, pick_by_slots.places) as l
+  loop
+    picked := :SCHEMA.pick(lane.places, tasks, least(lane.slots, most - cardinality(jobs)), as_of);
+    jobs := jobs || picked.jobs;
+    reached := reached || picked.places;
+    -- A queue whose slots are all taken is none to look at again.
+    if cardinality(picked.jobs) < lane.slots then
+      left_open := left_open || lane.places;
+    end if;
+  end loop;
+  places := reached;
+end;
+$$;
+
+comment on function :SCHEMA.pick_by_slots(jsonb, :SCHEMA.place[], text[], integer, timestamptz) is 'pick() where there is room for so many jobs of each queue: see exchange_v1. left_open are the places of queues with room for more.';
+--! EndIncluded claim/pick_by_slots.sql
 --! Included claim/start_jobs.sql
 -- The token is random, not a counter: a claim may be lost in a crash of the server together with any counter,
 -- and a counter would then be handed out twice.
@@ -4300,9 +4401,42 @@ end;
 
 comment on function :SCHEMA.ms_until(timestamptz) is 'Milliseconds to an instant, 0 where it has passed; null for null and infinity.';
 --! EndIncluded claim/ms_until.sql
+--! Included claim/left_behind.sql
+-- It locks nothing. A row that is ready and was not claimed is held by a transaction that may roll back, and then nobody
+-- would tell: the worker has to look again by itself.
+create function :SCHEMA.left_behind(places :SCHEMA.place[], tasks text[])
+  returns boolean
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set jit = off
+as $$
+begin
+  return exists (
+    select
+    from unnest(places) as p
+    cross join lateral (
+      select
+      from :SCHEMA.job as j
+      where j.state = 'ready'
+        and j.queue = p.queue
+        and j.priority = p.priority
+        and (j.run_at, j.id) >= (p.run_at, p.id)
+        and (tasks is null or j.task = any (tasks))
+      order by j.run_at, j.id
+      limit 1
+    ) as l
+  );
+end;
+$$;
+
+comment on function :SCHEMA.left_behind(:SCHEMA.place[], text[]) is 'Whether there are ready jobs of these tasks (null: of all) from these places on.';
+--! EndIncluded claim/left_behind.sql
 --! Included claim/next_look.sql
--- The look at ready rows locks nothing. A row that is due and was not claimed is held by a transaction that may
--- roll back, and then nobody would tell: the worker has to look again by itself.
+-- These looks lock nothing: what is due and still there is held by a transaction that may roll back, and then nobody would tell.
 create function :SCHEMA.next_look(
   places :SCHEMA.place[],
   tasks text[],
@@ -4320,21 +4454,7 @@ create function :SCHEMA.next_look(
   set enable_bitmapscan = off
 as $$
 begin
-  ready := exists (
-    select
-    from unnest(places) as p
-    cross join lateral (
-      select
-      from :SCHEMA.job as j
-      where j.state = 'ready'
-        and j.queue = p.queue
-        and j.priority = p.priority
-        and (j.run_at, j.id) >= (p.run_at, p.id)
-        and (tasks is null or j.task = any (tasks))
-      order by j.run_at, j.id
-      limit 1
-    ) as l
-  ) or exists (
+  ready := :SCHEMA.left_behind(places, tasks) or exists (
     select
     from :SCHEMA.job as j
     where j.state = 'scheduled'
@@ -5009,137 +5129,170 @@ as $$
 #variable_conflict use_column
 declare
   promotion constant integer := 1000;
-  known :SCHEMA.place[] := array(
-    select p
-    from jsonb_populate_recordset(null:::SCHEMA.place, bookmark -> 'places') as p
-  );
+  finishing constant boolean := cardinality(completed) > 0 or failures <> '[]' or releases <> '[]' or notes <> '[]';
+  known :SCHEMA.place[];
+  since timestamptz := timestamptz '-infinity';
   began timestamptz;
   before bigint;
-  due_since timestamptz := timestamptz '-infinity';
+  agenda record;
+  settled boolean := false;
+  -- When this worker wakes by itself, as its sign says: -infinity where it has to settle first, null where there is none.
+  next_wake timestamptz;
+  fires boolean;
+  -- Whether limits may have room that has not been given away.
+  stirred boolean;
+  admitted boolean := false;
   promoted integer := 0;
-  admitted boolean;
   places :SCHEMA.place[];
-  lane record;
   picked record;
   claimed integer := 0;
-  reached :SCHEMA.place[] := array[]:::SCHEMA.place[];
-  left_open :SCHEMA.place[] := array[]:::SCHEMA.place[];
-  settled boolean := false;
+  left_open :SCHEMA.place[];
   look record;
+  ready boolean;
+  due timestamptz;
 begin
-  -- Only a look at everything may be the last one before a sleep.
-  if most > 0 and whole then
-    settled := :SCHEMA.settle(worker, as_of);
-  end if;
-  if not :SCHEMA.tick_if_due(as_of) and cardinality(completed) = 0 and failures = '[]' and releases = '[]' then
-    perform set_config('synchronous_commit', 'off', true);
-  end if;
-
-  if notes <> '[]' then
-    perform :SCHEMA.note_v1(notes);
-  end if;
   -- What ends here frees no slot without this call admitting the next one: nobody has to be woken for that.
   perform set_config('rouse.admits_' || pg_typeof(cast(null as :SCHEMA.job))::oid, 'on', true);
-  if cardinality(completed) > 0 then
-    for outcome, id in
-      select c.outcome, c.id
-      from :SCHEMA.complete_many_v1(completed, leases, results) as c
-    loop
-      return next;
-    end loop;
+  if finishing then
+    if notes <> '[]' then
+      perform :SCHEMA.note_v1(notes);
+    end if;
+    if cardinality(completed) > 0 then
+      for outcome, id in
+        select c.outcome, c.id
+        from :SCHEMA.complete_many_v1(completed, leases, results) as c
+      loop
+        return next;
+      end loop;
+    end if;
+    if failures <> '[]' then
+      for outcome, id in
+        select
+          :SCHEMA.fail_v1(f.id, f.lease, f.error, f.retry, coalesce(f.retry_at, clock_timestamp() + f.retry_in), false),
+          f.id
+        from jsonb_to_recordset(failures) as f (
+          id bigint, lease uuid, error jsonb, retry boolean, retry_at timestamptz, retry_in interval
+        )
+        order by f.id
+      loop
+        return next;
+      end loop;
+    end if;
+    if releases <> '[]' then
+      for outcome, id in
+        select :SCHEMA.release_v1(r.id, r.lease, false), r.id
+        from jsonb_to_recordset(releases) as r (id bigint, lease uuid)
+        order by r.id
+      loop
+        return next;
+      end loop;
+    end if;
   end if;
 
-  if failures <> '[]' then
-    for outcome, id in
-      select
-        :SCHEMA.fail_v1(f.id, f.lease, f.error, f.retry, coalesce(f.retry_at, clock_timestamp() + f.retry_in), false),
-        f.id
-      from jsonb_to_recordset(failures) as f (
-        id bigint, lease uuid, error jsonb, retry boolean, retry_at timestamptz, retry_in interval
-      )
-      order by f.id
-    loop
-      return next;
-    end loop;
-  end if;
-
-  if releases <> '[]' then
-    for outcome, id in
-      select :SCHEMA.release_v1(r.id, r.lease, false), r.id
-      from jsonb_to_recordset(releases) as r (id bigint, lease uuid)
-      order by r.id
-    loop
-      return next;
-    end loop;
-  end if;
-
-  if most > 0 then
+  if bookmark is not null then
     began := clock_timestamp();
     before := :SCHEMA.walked();
-    if whole then
-      perform :SCHEMA.expire(as_of);
-    else
-      due_since := coalesce((bookmark ->> 'due')::timestamptz, due_since);
-    end if;
-    due_since := :SCHEMA.first_due(as_of, due_since);
-    if due_since is not null then
-      promoted := :SCHEMA.promote(as_of, promotion, due_since);
+    if bookmark <> '{}' then
+      known := array(
+        select p
+        from jsonb_populate_recordset(null:::SCHEMA.place, bookmark -> 'places') as p
+      );
     end if;
   end if;
-  admitted := :SCHEMA.admit(as_of);
+  if not whole then
+    since := coalesce((bookmark ->> 'due')::timestamptz, since);
+  elsif most > 0 then
+    -- Only a look at everything may be the last one before a sleep.
+    next_wake := (
+      select coalesce(s.next_wake, '-infinity')
+      from :SCHEMA.sleeper as s
+      where s.worker_id = exchange_v1.worker
+    );
+    if next_wake <= as_of then
+      settled := :SCHEMA.settle(worker, as_of);
+    end if;
+  end if;
+
+  agenda := :SCHEMA.agenda(worker, since, as_of, whole);
+  fires := agenda.slot_at <= as_of or agenda.slot_waits;
+  if fires then
+    perform :SCHEMA.tick(as_of);
+  elsif not finishing then
+    perform set_config('synchronous_commit', 'off', true);
+  end if;
+  if most > 0 then
+    if agenda.expiring then
+      perform :SCHEMA.expire(as_of);
+    end if;
+    if agenda.job_at <= as_of then
+      promoted := :SCHEMA.promote(as_of, promotion, agenda.job_at);
+    end if;
+  end if;
+  stirred := fires or agenda.arrived or agenda.metered or agenda.expiring or promoted > 0;
+  if stirred then
+    admitted := :SCHEMA.admit(as_of);
+  end if;
+
   -- Jobs of a worker that was given up would be its own again only until the next sweep.
-  if most > 0 and exists (select from :SCHEMA.worker as w where w.id = exchange_v1.worker) then
-    places := :SCHEMA.open_places(case when whole then :SCHEMA.heads(queues, tasks) else known end);
-    for lane in
-      select places, most as slots
-      where exchange_v1.slots is null
-      union all
-      select l.places, l.slots
-      from :SCHEMA.lanes(exchange_v1.slots, places) as l
-      where exchange_v1.slots is not null
-    loop
-      select *
-      into picked
-      from :SCHEMA.pick(lane.places, tasks, least(lane.slots, most - claimed), as_of) as p;
-      reached := reached || picked.places;
-      -- A queue whose slots are all taken is none to look at again.
-      if cardinality(picked.jobs) < lane.slots then
-        left_open := left_open || lane.places;
+  if most > 0 and agenda.registered then
+    places := case when whole then :SCHEMA.heads(queues, tasks) else known end;
+    if agenda.paused then
+      places := :SCHEMA.open_places(places);
+    end if;
+    if cardinality(places) > 0 then
+      if slots is null then
+        left_open := places;
+        picked := :SCHEMA.pick(places, tasks, most, as_of);
+      else
+        picked := :SCHEMA.pick_by_slots(slots, places, tasks, most, as_of);
+        left_open := picked.left_open;
       end if;
-      continue when picked.jobs = '{}';
-      claimed := claimed + cardinality(picked.jobs);
-      return query
-      select
-        'claimed', c.id, c.lease, c.task, c.payload, c.queue, c.priority, c.attempt, c.max_attempts,
-        c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision, c.expires_in
-      from :SCHEMA.start_jobs(worker, picked.jobs, as_of) as c;
-    end loop;
+      places := picked.places;
+      claimed := cardinality(picked.jobs);
+      if claimed > 0 then
+        return query
+        select
+          'claimed', c.id, c.lease, c.task, c.payload, c.queue, c.priority, c.attempt, c.max_attempts,
+          c.run_at, c.created_at, c.scheduled_for, c.timeout, c.tags, c.headers, null::double precision, c.expires_in
+        from :SCHEMA.start_jobs(worker, picked.jobs, as_of) as c;
+      end if;
+    end if;
     if bookmark is not null and (not whole or :SCHEMA.walked_far(before)) then
       outcome := 'bookmark';
       id := null;
-      payload := :SCHEMA.bookmark(known, reached, case when promoted = promotion then due_since else as_of end, as_of);
+      payload := :SCHEMA.bookmark(known, places, case when promoted = promotion then agenda.job_at else as_of end, as_of);
       -- What a limit admits has waited, and may be behind.
       wait_ms := case when whole then :SCHEMA.look_wait(began) when admitted then 0 end;
       return next;
       payload := null;
     end if;
     -- Counts the starts and tells when the next one may be.
-    if claimed > 0 and exists (select from :SCHEMA.meter) then
+    if claimed > 0 and stirred and exists (select from :SCHEMA.meter) then
       perform :SCHEMA.admit(as_of);
     end if;
   end if;
 
   if claimed < most or most = 0 then
-    look := :SCHEMA.next_look(case when whole then left_open end, tasks, as_of, due_since);
-    outcome := case when look.ready or not whole then 'look_again' else 'sleep' end;
+    if stirred or least(agenda.job_at, agenda.slot_at) <= as_of then
+      -- Something was due, and may be left.
+      look := :SCHEMA.next_look(case when whole then left_open end, tasks, as_of, agenda.job_at);
+      ready := look.ready;
+      due := look.due;
+    else
+      ready := whole and cardinality(left_open) > 0 and :SCHEMA.left_behind(left_open, tasks);
+      due := least(agenda.job_at, agenda.slot_at);
+    end if;
+    outcome := case when ready or not whole then 'look_again' else 'sleep' end;
     id := null;
     wait_ms := case
       when promoted = promotion then 0
-      when most > 0 then :SCHEMA.fall_asleep(worker, settled, look.due, as_of)
-      else :SCHEMA.ms_until(look.due)
+      when most = 0 then :SCHEMA.ms_until(due)
+      -- Its sign says what it has to.
+      when next_wake > as_of and coalesce(due >= next_wake, true) then :SCHEMA.ms_until(next_wake)
+      else :SCHEMA.fall_asleep(worker, settled, due, as_of)
     end;
     return next;
-  else
+  elsif stirred then
     -- The caller has all it wanted and sets no timer: others are told when a limit has to be looked at again.
     perform :SCHEMA.wake_timer(l.at)
     from (
