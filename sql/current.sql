@@ -42,6 +42,7 @@
 --!include limit/lanes_of.sql
 --!include wake/file_inserted.sql
 --!include enqueue/is_sound.sql
+--!include wake/is_plain.sql
 --!include wake/job_inserted.sql
 --!include limit/leave_lanes.sql
 --!include wake/job_due_moved.sql

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:f5883ce26dcf67fca6a751457677d0bb31d12eda
+--! Hash: sha1:9653f1f7aa944091157e8730e640672a330cb2ef
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -1270,13 +1270,32 @@ return pg_catalog.length(job.task) between 1 and 200
 
 comment on function :SCHEMA.is_sound(:SCHEMA.job) is 'Whether a row keeps the rules of the table job: false where it breaks one, and then check_job() says which.';
 --! EndIncluded enqueue/is_sound.sql
+--! Included wake/is_plain.sql
+-- Inlined into the trigger's first statement, which pays for each operator in it: 0.2 µs.
+create function :SCHEMA.is_plain(job :SCHEMA.job)
+  returns boolean
+  language sql
+  volatile
+return job.state = 'ready'
+  and job.run_at <= pg_catalog.clock_timestamp()
+  and job.run_at > '-infinity'
+  and pg_catalog.length(job.task) between 1 and 200
+  and pg_catalog.length(job.queue) between 1 and 200
+  and job.priority between -100 and 100
+  and job.attempt = 0
+  and pg_catalog.num_nonnulls(
+    job.concurrency_key, job.lane, job.lease, job.max_attempts, job.timeout, job.unique_key, job.coalesce_key, job.headers
+  ) = 0;
+
+comment on function :SCHEMA.is_plain(:SCHEMA.job) is 'Whether a new row is due and says so little that it needs no look at its options.';
+--! EndIncluded wake/is_plain.sql
 --! Included wake/job_inserted.sql
 -- One trigger serves enqueue, INSERT and COPY alike. Rows of a plain INSERT say ready by default: those due
 -- later, or under a limit, are moved on before anyone else can see them.
 --
--- Every enqueue comes through here, and each statement costs it 5 to 10 µs. So one tells all of the usual case: rows of one
--- queue that are due, have no limit, and find nobody asleep (see nobody_sleeps). What moves rows on is a function of its own,
--- because it needs settings that force an index.
+-- Every enqueue comes through here, and each statement costs it 5 to 10 µs. So one tells all of the usual case: rows that are
+-- due, have no limit, and find nobody asleep (see nobody_sleeps). What moves rows on is a function of its own, because it
+-- needs settings that force an index.
 create function :SCHEMA.job_inserted()
   returns trigger
   language plpgsql
@@ -1286,13 +1305,24 @@ create function :SCHEMA.job_inserted()
 as $$
 declare
   as_of constant timestamptz := clock_timestamp();
-  silent constant boolean := :SCHEMA.may_be_silent();
   seen record;
   unsound :SCHEMA.job;
   filing record;
   limited text[];
   woken text;
 begin
+  if :SCHEMA.may_be_silent() then
+    perform
+    from inserted as i
+    where not :SCHEMA.is_plain(i)
+       or exists (select from :SCHEMA.sleeper)
+       or exists (select from :SCHEMA.job_limit as l where l.kind in ('task', 'queue'))
+    limit 1;
+    if not found then
+      return null;
+    end if;
+  end if;
+
   select
     i.queue,
     exists (
@@ -1305,8 +1335,7 @@ begin
          or o.lane is not null
          or not :SCHEMA.is_sound(o)
     )
-    or exists (select from :SCHEMA.job_limit as l where l.kind in ('task', 'queue')) as special,
-    exists (select from :SCHEMA.sleeper) as sleeper
+    or exists (select from :SCHEMA.job_limit as l where l.kind in ('task', 'queue')) as special
   into seen
   from inserted as i
   limit 1;
@@ -1314,9 +1343,7 @@ begin
     return null;
   end if;
   if not seen.special then
-    if seen.sleeper or not silent then
-      perform :SCHEMA.wake_queue(seen.queue);
-    end if;
+    perform :SCHEMA.wake_queue(seen.queue);
     return null;
   end if;
 
