@@ -5,6 +5,7 @@ import { BatchAttempt } from "./batch-attempt.ts";
 import type { Finished } from "./finished.ts";
 import { Gathering } from "./gathering.ts";
 import { type ClaimedJob, queueOf } from "./job.ts";
+import { remove } from "./remove.ts";
 
 /** Most jobs that are claimed ahead of a free slot. */
 const MOST_AHEAD = 1_000;
@@ -41,7 +42,8 @@ export interface ExecutorOptions extends Omit<AttemptTools, "onDecided"> {
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #tools: AttemptTools;
-  readonly #attempts = new Set<Attempt | BatchAttempt>();
+  /** No Set: see `remove`. */
+  readonly #attempts: (Attempt | BatchAttempt)[] = [];
   readonly #gathering = new Gathering(() => this.#fill());
   #ahead: ClaimedJob[] = [];
   #next = 0;
@@ -59,24 +61,24 @@ export class Executor {
 
   /** Handlers that run, those included that ignore their signal. */
   get running(): number {
-    return this.#attempts.size;
+    return this.#attempts.length;
   }
 
   /** Whether nothing runs and no batch gathers. */
   get idle(): boolean {
-    return this.#attempts.size === 0 && this.#gathering.isEmpty;
+    return this.#attempts.length === 0 && this.#gathering.isEmpty;
   }
 
   /** How many more jobs should be held here. */
   room(): number {
-    const taken = this.#attempts.size + this.#aheadCount() + this.#gathering.ready;
+    const taken = this.#attempts.length + this.#aheadCount() + this.#gathering.ready;
     return this.#options.concurrency + this.#aheadWanted() - taken;
   }
 
   /** The queues whose jobs have the slots that are taken, one name for each. */
   taken(): string[] {
     const waiting = [...this.#gathering.first(), ...this.#ahead.slice(this.#next)].map(queueOf);
-    return [...[...this.#attempts].map(({ queue }) => queue), ...waiting];
+    return [...this.#attempts.map(({ queue }) => queue), ...waiting];
   }
 
   accept(jobs: readonly ClaimedJob[]): void {
@@ -96,13 +98,13 @@ export class Executor {
 
   /** Jobs held here, running or not, whose end is not decided. */
   held(): ClaimedJob[] {
-    const undecided = [...this.#attempts].flatMap((attempt) => attempt.held());
+    const undecided = this.#attempts.flatMap((attempt) => attempt.held());
     return [...undecided, ...this.#gathering.jobs(), ...this.#ahead.slice(this.#next)];
   }
 
   /** Slots held by handlers that go on though their signal has aborted. Of each that does for long the log tells once. */
   stuck(): number {
-    const deaf = [...this.#attempts].filter((attempt) => attempt.abortedAt !== undefined);
+    const deaf = this.#attempts.filter((attempt) => attempt.abortedAt !== undefined);
     for (const attempt of deaf) {
       if (performance.now() - attempt.abortedAt! > DEAF_MS) attempt.tellDeaf();
     }
@@ -128,7 +130,7 @@ export class Executor {
 
   /** Resolves when no handler runs. */
   async emptied(): Promise<void> {
-    if (this.#attempts.size === 0) return;
+    if (this.#attempts.length === 0) return;
     await new Promise<void>((resolve) => this.#emptied.push(resolve));
   }
 
@@ -166,7 +168,7 @@ export class Executor {
 
   #fill(): void {
     this.#gather();
-    while (!this.#paused && this.#attempts.size < this.#options.concurrency) {
+    while (!this.#paused && this.#attempts.length < this.#options.concurrency) {
       // A process that was frozen wakes up with jobs that others may have run meanwhile.
       if (!this.#options.mayBegin()) {
         this.#giveBackWaiting();
@@ -211,7 +213,7 @@ export class Executor {
 
   /** @param started When, where the duration is to be measured. */
   #run(attempt: Attempt | BatchAttempt, started?: number): void {
-    this.#attempts.add(attempt);
+    this.#attempts.push(attempt);
     const running = attempt.run();
     if (running === undefined) {
       this.#ended(attempt, started);
@@ -224,10 +226,10 @@ export class Executor {
   }
 
   #ended(attempt: Attempt | BatchAttempt, started: number | undefined): void {
-    this.#attempts.delete(attempt);
+    remove(this.#attempts, attempt);
     if (started !== undefined) this.#measure(performance.now() - started);
     if (this.#aheadCount() === 0) this.#options.onRoom();
-    if (this.#attempts.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
+    if (this.#attempts.length === 0) for (const resolve of this.#emptied.splice(0)) resolve();
   }
 
   /** A mean that follows a change within some ten jobs, and a change to slow ones at once. */

@@ -1,5 +1,6 @@
 import type { Logger } from "../log.ts";
 import type { Finished } from "./finished.ts";
+import { remove } from "./remove.ts";
 
 /**
  * Waits before trying again to finish a job whose row another transaction holds, each five times as long as the last. Mostly
@@ -24,7 +25,7 @@ export interface Batch {
 /** Ends of attempts, from when they are known to when the database has confirmed them. */
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #sent = new Set<readonly Finished[]>();
+  readonly #sent: (readonly Finished[])[] = [];
   readonly #resent = new WeakSet<Finished>();
   #ready: Finished[] = [];
   #singly: Finished[] = [];
@@ -37,11 +38,11 @@ export class Outbox {
   }
 
   get isEmpty(): boolean {
-    return this.#ready.length + this.#singly.length + this.#sent.size + this.#busy.length === 0;
+    return this.#ready.length + this.#singly.length + this.#sent.length + this.#busy.length === 0;
   }
 
   all(): Finished[] {
-    return [...[...this.#sent].flat(), ...this.#singly, ...this.#ready, ...this.#busy];
+    return [...this.#sent.flat(), ...this.#singly, ...this.#ready, ...this.#busy];
   }
 
   add(end: Finished): void {
@@ -53,13 +54,13 @@ export class Outbox {
   next(): Batch {
     const single = this.#singly.length > 0;
     const ends = single ? this.#singly.splice(0, 1) : this.#ready.splice(0, this.#options.most);
-    if (ends.length > 0) this.#sent.add(ends);
+    if (ends.length > 0) this.#sent.push(ends);
     return { ends, single };
   }
 
   /** They got there, but for those whose rows another transaction holds: these go again after a while. */
   told(ends: readonly Finished[], busy: ReadonlySet<number>): void {
-    this.#sent.delete(ends);
+    remove(this.#sent, ends);
     if (busy.size === 0) {
       if (this.#busy.length === 0) this.#busyMs = BUSY_MS.first;
       return;
@@ -76,7 +77,7 @@ export class Outbox {
 
   /** Nobody knows whether they got there: they go again. */
   untold(ends: readonly Finished[]): void {
-    if (!this.#sent.delete(ends)) return;
+    if (!remove(this.#sent, ends)) return;
     for (const end of ends) this.#resent.add(end);
     this.#ready.unshift(...ends);
   }
@@ -91,7 +92,7 @@ export class Outbox {
    * what is refused even so goes in a milder form.
    */
   refused(ends: readonly Finished[], error: Error): void {
-    if (!this.#sent.delete(ends)) return;
+    if (!remove(this.#sent, ends)) return;
     if (ends.length > 1) {
       this.#singly.push(...ends);
       return;
@@ -105,7 +106,7 @@ export class Outbox {
 
   clear(): void {
     clearTimeout(this.#busyTimer);
-    this.#sent.clear();
+    this.#sent.length = 0;
     this.#ready = [];
     this.#singly = [];
     this.#busy = [];
