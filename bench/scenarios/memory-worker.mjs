@@ -1,15 +1,11 @@
 /**
  * A worker alone in its process, without the rest of the bench and without what Node needs for TypeScript, as `memory`
- * weighs it. Forked with the queue, the address and the jobs to expect; sends its resident memory in MB, sampled every 50 ms.
+ * weighs it. Forked with the queue, the address and the jobs to expect.
  */
+import { weigh } from "./weigh.mjs";
+
 const [queue, connectionString, jobs] = process.argv.slice(2);
-const samples = [];
-process.on("disconnect", () => process.exit(1));
-let left = Number(jobs);
-const run = () => {
-  left -= 1;
-  if (left === 0) process.send(samples, () => process.exit(0));
-};
+const run = weigh(jobs);
 
 if (queue === "rouse") {
   const { createLogger, createRouse, defineTask } = await import("../../dist/index.js");
@@ -21,4 +17,3 @@ if (queue === "rouse") {
   const worker = { ...JSON.parse(queue), connectionString, logger: new Logger(() => () => {}) };
   await work({ preset: { worker }, taskList: { noop: run }, noHandleSignals: true });
 }
-setInterval(() => samples.push(process.memoryUsage.rss() / 1e6), 50);

@@ -8,14 +8,33 @@ import { fill } from "../harness/jobs.ts";
 import { absolute, type Scenario, type Variant } from "../harness/scenario.ts";
 import { median } from "../harness/stats.ts";
 
-/** @param worker What memory-worker.mjs takes for the contender. */
-function draining(contender: Contender, worker: string, jobs: number, execArgv: readonly string[] = []): Variant {
+interface Program {
+  readonly module: string;
+  readonly args: (url: string, jobs: number) => readonly string[];
+  readonly execArgv?: readonly string[];
+}
+
+/** A process that starts a worker by a call. @param worker What memory-worker.mjs takes for the contender. */
+const library = (worker: string, execArgv: readonly string[] = []): Program => ({
+  module: join(import.meta.dirname, "memory-worker.mjs"),
+  args: (url, jobs) => [worker, url, String(jobs)],
+  execArgv,
+});
+
+/** The command `rouse worker`. */
+const COMMAND: Program = {
+  module: join(import.meta.dirname, "../../dist/cli/main.js"),
+  args: () => ["worker", "--log-level", "warn", join(import.meta.dirname, "memory-tasks.mjs")],
+};
+
+function draining(contender: Contender, { module, args, execArgv = [] }: Program, jobs: number): Variant {
   return {
     on: contender.on,
     async measure(run) {
       await fill(run, contender, run.size(jobs));
-      const child = fork(join(import.meta.dirname, "memory-worker.mjs"), [worker, run.url, String(run.size(jobs))], {
+      const child = fork(module, args(run.url, run.size(jobs)), {
         execArgv: [...execArgv],
+        env: { ...process.env, DATABASE_URL: run.url, JOBS: String(run.size(jobs)) },
       });
       const [samples] = (await once(child, "message")) as [number[]];
       const quarter = samples.length >> 2;
@@ -35,17 +54,19 @@ export const scenario: Scenario = {
   rounds: 1,
   units: { most: "MB", growth: "last quarter / second quarter" },
   variants: {
-    rouse: draining(rouse(), "rouse", 1_000_000),
-    "rouse, node --max-semi-space-size=8": draining(rouse(), "rouse", 200_000, YOUNG),
-    "graphile-worker, best": draining(graphileWorker(BEST), JSON.stringify(BEST), 200_000),
+    "rouse worker": draining(rouse(), COMMAND, 1_000_000),
+    rouse: draining(rouse(), library("rouse"), 1_000_000),
+    "rouse, node --max-semi-space-size=8": draining(rouse(), library("rouse", YOUNG), 200_000),
+    "graphile-worker, best": draining(graphileWorker(BEST), library(JSON.stringify(BEST)), 200_000),
     "graphile-worker, node --max-semi-space-size=8": draining(
       graphileWorker(BEST),
-      JSON.stringify(BEST),
+      library(JSON.stringify(BEST), YOUNG),
       200_000,
-      YOUNG,
     ),
   },
   targets: [
+    absolute("most", "rouse worker", "MB", { reach: 150, atMost: true }),
+    absolute("growth", "rouse worker", "×", { reach: 1.1, atMost: true }),
     absolute("most", "rouse", "MB", { reach: 150, atMost: true }),
     absolute("growth", "rouse", "×", { reach: 1.1, atMost: true }),
   ],
