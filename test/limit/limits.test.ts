@@ -259,6 +259,22 @@ test("B17: a rate of each key and one of the queue are both kept; a changed rate
   assert.equal((await keys(2010)).length, 1);
 });
 
+test("what comes due in an exchange takes the slots of its limits in the same call", async () => {
+  await setLimit("task => 't', concurrency => 2");
+  const taken = async (asOf: string) =>
+    await value<number>(
+      db.pool,
+      `select count(*)::integer from rouse.exchange_v1($1, null, null, 5, as_of => ${asOf}) where outcome = 'claimed'`,
+      [worker],
+    );
+  await enqueue(db.pool, "t", { delay: "1 minute" });
+  assert.equal(await taken("clock_timestamp() + interval '2 minutes'"), 1);
+  await db.query("select rouse.schedule('limited', '@yearly', task => 't')");
+  await db.query("update rouse.schedule set next_run_at = clock_timestamp()");
+  assert.equal(await taken("clock_timestamp()"), 1);
+  await db.query("select rouse.unschedule('limited')");
+});
+
 test("a look for jobs names the time of the next token", async () => {
   await setLimit("task => 't', rate => 1, period => '1 minute'");
   await enqueue(db.pool, "t");
