@@ -90,6 +90,7 @@
 --!include limit/admit_keys.sql
 --!include limit/arrived_lanes.sql
 --!include limit/admit.sql
+--!include limit/pass_on.sql
 --!include limit/repair_lanes.sql
 --!include limit/park.sql
 --!include limit/park_ready.sql

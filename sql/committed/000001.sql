@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:9653f1f7aa944091157e8730e640672a330cb2ef
+--! Hash: sha1:1d9a03bbc40d2632dc4d874e8ad6562593d5e44d
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3108,32 +3108,37 @@ create function :SCHEMA.admit_keys(inout lanes text[], out woken text[])
   set enable_mergejoin = off
   set jit = off
 as $$
+declare
+  limits constant boolean := exists (select from :SCHEMA.job_limit);
+  pauses constant boolean := exists (select from :SCHEMA.queue as q where q.paused_at is not null);
 begin
   -- Jobs that failed and kept their slot may stand anywhere in the line.
-  if exists (select from :SCHEMA.job_limit as l where l.holds) then
+  if limits and exists (select from :SCHEMA.job_limit as l where l.holds) then
     return;
   end if;
 
+  -- What is asked in a case is asked lane by lane. As a join it could be one in which, by what the tables held when the plan
+  -- was made, all holders were gone through for each lane.
   with head as materialized (
     select
-      w.lane, j.id, j.queue,
+      w.lane, j.id, j.at, j.queue,
       j.lane = 'key:' || j.concurrency_key
-        and not exists (
+        and case when limits then not exists (
           select
           from :SCHEMA.job_limit as l
           where (l.kind, l.name) in (
             ('key', j.concurrency_key), ('task', j.task), ('task_keys', j.task), ('queue', j.queue), ('queue_keys', j.queue)
           )
-        )
-        and not exists (
+        ) else true end
+        and case when pauses then not exists (
           select
           from :SCHEMA.queue as q
           where q.name = j.queue
             and q.paused_at is not null
-        ) as plain
+        ) else true end as plain
     from unnest(admit_keys.lanes) as w (lane)
     left join lateral (
-      select b.id, b.queue, b.task, b.concurrency_key, b.lane
+      select b.id, b.ctid as at, b.queue, b.task, b.concurrency_key, b.lane
       from :SCHEMA.job as b
       where b.state = 'blocked'
         and b.lane = w.lane
@@ -3143,20 +3148,19 @@ begin
     ) as j on true
   ),
   free as materialized (
-    select h.lane, h.id, h.queue
+    select h.lane, h.id, h.at, h.queue
     from head as h
-    where h.plain
-      and not exists (
-        select
-        from :SCHEMA.holder as o
-        where o.lane = h.lane
-          and o.job_id <> h.id
-      )
+    where case when h.plain then not exists (
+      select
+      from :SCHEMA.holder as o
+      where o.lane = h.lane
+        and o.job_id <> h.id
+    ) end
   ),
   admitted as (
     update :SCHEMA.job as j
     set state = 'ready'
-    where j.id = any (array(select f.id from free as f))
+    where j.ctid = any (array(select f.at from free as f))
   ),
   held as (
     insert into :SCHEMA.holder (lane, job_id)
@@ -3292,26 +3296,33 @@ begin
   where t.job_id is not null;
 
   for start in
-    select t.lane, t.started_at
-    from unnest(arrived.lanes, arrived.starts) as t (lane, started_at)
+    select t.lane, t.job_id, t.started_at
+    from unnest(arrived.lanes, arrived.jobs, arrived.starts) as t (lane, job_id, started_at)
     where t.started_at is not null
     order by t.lane, t.started_at
   loop
     update :SCHEMA.meter as m
     set full_at = greatest(m.full_at, start.started_at) + m.step
     where m.lane = start.lane;
+    update :SCHEMA.holder as h
+    set started = true
+    where h.lane = start.lane
+      and h.job_id = start.job_id;
   end loop;
-  update :SCHEMA.holder as h
-  set started = true
-  from unnest(arrived.lanes, arrived.jobs, arrived.starts) as t (lane, job_id, started_at)
-  where t.started_at is not null
-    and h.lane = t.lane
-    and h.job_id = t.job_id;
   delete from :SCHEMA.holder as h
-  using unnest(arrived.lanes, arrived.jobs) as t (lane, job_id)
-  where h.lane = t.lane
-    and h.job_id = t.job_id
-    and (not exists (select from :SCHEMA.job as j where j.id = h.job_id) or not :SCHEMA.holds_lane(h.lane, h.job_id));
+  where h.ctid = any (array(
+    select s.at
+    from unnest(arrived.lanes, arrived.jobs) as t (lane, job_id)
+    cross join lateral (
+      select h.ctid as at
+      from :SCHEMA.holder as h
+      where h.lane = t.lane
+        and h.job_id = t.job_id
+      offset 0
+    ) as s
+    where not exists (select from :SCHEMA.job as j where j.id = t.job_id)
+       or not :SCHEMA.holds_lane(t.lane, t.job_id)
+  ));
   update :SCHEMA.meter as m
   set next_at = null
   where m.lane = any (own)
@@ -3344,6 +3355,83 @@ $$;
 
 comment on function :SCHEMA.admit(timestamptz) is 'Admits jobs under limits for which there is room, and wakes workers; returns whether there were any. Claims and beats do this by themselves.';
 --! EndIncluded limit/admit.sql
+--! Included limit/pass_on.sql
+-- A job that ends tells of it by an arrival, since the lane of its key may be somebody else's at the moment. Where an exchange
+-- gets the lane at once it needs none: the next job is admitted in the transaction in which the last one ended. That and no
+-- trigger for each job takes half of what an end costs.
+create function :SCHEMA.pass_on(ids bigint[], lanes text[], keys text[], tasks text[], queues text[])
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+  set jit = off
+as $$
+declare
+  limited constant text[] := array(select l.lane from :SCHEMA.job_limit as l where l.kind in ('task', 'queue'));
+  admits constant boolean := current_setting('rouse.admits_' || pg_typeof(cast(null as :SCHEMA.job))::oid, true) = 'on';
+  -- In a stricter level nothing newer than the transaction would be seen.
+  direct constant boolean := admits and current_setting('transaction_isolation') = 'read committed';
+  own record;
+  next record;
+begin
+  with ended as materialized (
+    select
+      e.id, e.lane, e.key, e.task, e.queue,
+      coalesce(
+        direct
+          and e.lane = 'key:' || e.key
+          and not limited && array['task:' || e.task, 'queue:' || e.queue]
+          and :SCHEMA.lock_lane(e.lane),
+        false
+      ) as passed
+    from unnest(ids, lanes, keys, tasks, queues) as e (id, lane, key, task, queue)
+  ),
+  told as (
+    insert into :SCHEMA.arrival (lane, job_id)
+    select distinct l.lane, e.id
+    from ended as e
+    cross join lateral unnest(array[e.lane, 'key:' || e.key, 'task:' || e.task, 'queue:' || e.queue]) as l (lane)
+    where not e.passed
+      and (l.lane in (e.lane, 'key:' || e.key) or l.lane = any (limited))
+  )
+  select array_agg(e.id) as ids, array_agg(e.lane) as lanes
+  into own
+  from ended as e
+  where e.passed;
+
+  if own.ids is not null then
+    delete from :SCHEMA.holder as h
+    where h.ctid = any (array(
+      select s.at
+      from unnest(own.lanes, own.ids) as e (lane, job_id)
+      cross join lateral (
+        select h.ctid as at
+        from :SCHEMA.holder as h
+        where h.lane = e.lane
+          and h.job_id = e.job_id
+        offset 0
+      ) as s
+    ));
+    next := :SCHEMA.admit_keys(own.lanes);
+    insert into :SCHEMA.arrival (lane)
+    select l.lane
+    from unnest(next.lanes) as l (lane);
+    queues := next.woken;
+  end if;
+  if own.ids is not null or not admits then
+    perform :SCHEMA.wake_queue(w.queue)
+    from (select distinct q.queue from unnest(queues) as q (queue)) as w;
+  end if;
+end;
+$$;
+
+comment on function :SCHEMA.pass_on(bigint[], text[], text[], text[], text[]) is 'Gives the slots of jobs under limits that have ended, of which these are ids, lanes, concurrency keys, tasks and queues, to the next ones of their keys where an exchange can do so at once; tells of all others by arrivals.';
+--! EndIncluded limit/pass_on.sql
 --! Included limit/repair_lanes.sql
 -- What is left here to repair: a holder whose job went without leaving an arrival, as by TRUNCATE, a job that was locked
 -- when its turn came, or arrivals lost with their table. Each session goes on where it stopped.
@@ -4691,6 +4779,8 @@ declare
   places tid[] := array[]::tid[];
   ended record;
   day date;
+  limited boolean := false;
+  slots record;
   asked bigint[] := array(select r.job_id from :SCHEMA.cancel_request as r where r.job_id = any (ids));
   own :SCHEMA.job;
   cancelled record;
@@ -4721,7 +4811,7 @@ begin
   -- Task by task, since each has its own retention. A locked row stays where it is: by its ctid it is found again.
   for ended in
     with locked as materialized (
-      select ctid as at, id, lease, task
+      select ctid as at, id, lease, task, lane
       from :SCHEMA.job
       where id = any (ids)
       order by id
@@ -4731,6 +4821,7 @@ begin
       l.task,
       array_agg(l.at) as places,
       array_agg(l.id) as ids,
+      bool_or(l.lane is not null) as limited,
       (:SCHEMA.task_policy(l.task)).keep_succeeded as keep,
       clock_timestamp() as finished_at
     from locked as l
@@ -4754,10 +4845,28 @@ begin
     end if;
     done := done || ended.ids;
     places := places || ended.places;
+    limited := limited or ended.limited;
   end loop;
+  if limited then
+    select
+      array_agg(j.id) as ids,
+      array_agg(j.lane) as lanes,
+      array_agg(j.concurrency_key) as keys,
+      array_agg(j.task) as tasks,
+      array_agg(j.queue) as queues
+    into slots
+    from :SCHEMA.job as j
+    where j.ctid = any (places)
+      and j.lane is not null;
+    perform set_config('rouse.passes_on', 'on', true);
+  end if;
   delete from :SCHEMA.job
   where ctid = any (places);
   perform :SCHEMA.tell_ended(done);
+  if limited then
+    perform set_config('rouse.passes_on', 'off', true);
+    perform :SCHEMA.pass_on(slots.ids, slots.lanes, slots.keys, slots.tasks, slots.queues);
+  end if;
 
   if cardinality(done) = cardinality(ids) then
     return;
@@ -7706,7 +7815,8 @@ $$;
 comment on function :SCHEMA.tick_if_due(timestamptz) is 'Ticks where a schedule is due or a slot waits, at the price of two index probes; returns whether it did.';
 --! EndIncluded schedule/tick_if_due.sql
 --! Included finish/job_ended.sql
--- One trigger with one condition, because the condition of each is tested for every job that ends.
+-- One trigger with one condition, because the condition of each is tested for every job that ends. Who passes on the slots
+-- of all jobs that a statement ends (see pass_on) says so by a setting; it does not speak for what triggers of others delete.
 create function :SCHEMA.job_ended()
   returns trigger
   language plpgsql
@@ -7729,7 +7839,10 @@ comment on function :SCHEMA.job_ended() is 'Trigger: tells that a job under limi
 create trigger job_ended
   after delete on :SCHEMA.job
   for each row
-  when (old.lane is not null or old.schedule_id is not null)
+  when (
+    old.schedule_id is not null
+    or old.lane is not null and (current_setting('rouse.passes_on', true) is distinct from 'on' or pg_trigger_depth() > 0)
+  )
   execute function :SCHEMA.job_ended();
 
 comment on trigger job_ended on :SCHEMA.job is 'Lets in whatever waited for the end of this job: the next one under its limits, the next slot of its schedule.';
