@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:610f1f1c385f1ddf5517e5bd33fd4a78ad6f397e
+--! Hash: sha1:8e4695eafdaf0b05dae14cd78315c83cb766f3f1
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -5278,6 +5278,18 @@ declare
   ready boolean;
   due timestamptz;
 begin
+  -- Only a look at everything may be the last one before a sleep. First of all, because what ends here may enqueue, and then
+  -- holds the lock for which this waits: two such calls would wait for each other.
+  if whole and most > 0 then
+    next_wake := (
+      select coalesce(s.next_wake, '-infinity')
+      from :SCHEMA.sleeper as s
+      where s.worker_id = exchange_v1.worker
+    );
+    if next_wake <= as_of then
+      settled := :SCHEMA.settle(worker, as_of);
+    end if;
+  end if;
   -- What ends here frees no slot without this call admitting the next one: nobody has to be woken for that.
   perform set_config('rouse.admits_' || pg_typeof(cast(null as :SCHEMA.job))::oid, 'on', true);
   if finishing then
@@ -5328,16 +5340,6 @@ begin
   end if;
   if not whole then
     since := coalesce((bookmark ->> 'due')::timestamptz, since);
-  elsif most > 0 then
-    -- Only a look at everything may be the last one before a sleep.
-    next_wake := (
-      select coalesce(s.next_wake, '-infinity')
-      from :SCHEMA.sleeper as s
-      where s.worker_id = exchange_v1.worker
-    );
-    if next_wake <= as_of then
-      settled := :SCHEMA.settle(worker, as_of);
-    end if;
   end if;
 
   agenda := :SCHEMA.agenda(worker, since, as_of, whole);

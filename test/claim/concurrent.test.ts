@@ -98,3 +98,23 @@ test("B4: claimers in REPEATABLE READ get a serialization failure or jobs of the
   );
   assert.equal(new Set(ids).size, 2000);
 });
+
+test("exchanges whose failures enqueue and which look for work to sleep do not deadlock", async () => {
+  await declare(db.pool, { name: "bill", dead_letter: "tell" });
+  const clients = await Promise.all([db.connect(), db.connect()]);
+  const workers = await Promise.all(clients.map((client) => register(client)));
+  await db.query("insert into rouse.job (task) select 'bill' from generate_series(1, 200)");
+  await Promise.all(
+    clients.map(async (client, n) => {
+      for (const { id, lease } of await claim(client, workers[n]!, { tasks: ["bill"], most: 100 })) {
+        // The sign of its worker is up and its timer is not, so that it waits for those who told nobody of their jobs.
+        await client.query("update rouse.sleeper set next_wake = null where worker_id = $1", [workers[n]]);
+        await client.query("select * from rouse.exchange_v1($1, null, '{none}', 1, failures => $2)", [
+          workers[n],
+          JSON.stringify([{ id, lease, error: {}, retry: false }]),
+        ]);
+      }
+    }),
+  );
+  assert.equal(await value(db.pool, "select count(*)::integer from rouse.job where task = 'tell'"), 200);
+});
