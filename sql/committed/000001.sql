@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:8e4695eafdaf0b05dae14cd78315c83cb766f3f1
+--! Hash: sha1:6d60f1a7edd64e3ecfa90dac03952e080dcda304
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3305,14 +3305,15 @@ begin
     select s.at
     from unnest(arrived.lanes, arrived.jobs) as t (lane, job_id)
     cross join lateral (
-      select h.ctid as at
+      select h.ctid as at, h.lane, h.job_id
       from :SCHEMA.holder as h
       where h.lane = t.lane
         and h.job_id = t.job_id
       offset 0
     ) as s
-    where not exists (select from :SCHEMA.job as j where j.id = t.job_id)
-       or not :SCHEMA.holds_lane(t.lane, t.job_id)
+    -- Of holders, not of arrivals: most of these never held anything, and each look at a job has its price.
+    where not exists (select from :SCHEMA.job as j where j.id = s.job_id)
+       or not :SCHEMA.holds_lane(s.lane, s.job_id)
   ));
   update :SCHEMA.meter as m
   set next_at = null
