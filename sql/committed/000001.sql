@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:6d60f1a7edd64e3ecfa90dac03952e080dcda304
+--! Hash: sha1:ae4251cb2f88c7fa83117c21fb27261a6fc3572e
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -1817,7 +1817,8 @@ $$;
 comment on function :SCHEMA.check_job(:SCHEMA.job) is 'An error that says which rule of the table job a row breaks, where it breaks one.';
 --! EndIncluded enqueue/check_job.sql
 --! Included enqueue/job_checked.sql
--- Columns that claims and finishes set are left out, so that these stay free of it.
+-- Columns that claims and finishes set are left out, so that these stay free of it. A retry sets run_at: it pays for one
+-- expression, not for the calls that name what is wrong, 30 µs.
 create function :SCHEMA.job_checked()
   returns trigger
   language plpgsql
@@ -1825,7 +1826,9 @@ create function :SCHEMA.job_checked()
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform :SCHEMA.check_job(new);
+  if not :SCHEMA.is_sound(new) then
+    perform :SCHEMA.check_job(new);
+  end if;
   return new;
 end;
 $$;
