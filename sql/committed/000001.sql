@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:ae4251cb2f88c7fa83117c21fb27261a6fc3572e
+--! Hash: sha1:70cbbb30d3e1b5e865b7a5ce1d5de1f27cf69021
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3943,16 +3943,18 @@ comment on column :SCHEMA.place.run_at is 'Jobs due before this instant have bee
 comment on column :SCHEMA.place.id is 'Of the jobs due at that instant, those below this id have been seen to.';
 --! EndIncluded claim/place.sql
 --! Included claim/walked.sql
--- Counted and not timed: a first call, or a busy machine, is no long way.
+-- Counted and not timed: a first call, or a busy machine, is no long way. Entries marked dead are not counted when they are
+-- skipped, but the pages full of them are: skipping one takes as long as reading some 20 entries.
 create function :SCHEMA.walked()
   returns bigint
   language sql
   volatile
 return pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_ready$index$::pg_catalog.regclass)
+  + 20 * pg_catalog.pg_stat_get_xact_blocks_fetched($index$:SCHEMA.job_ready$index$::pg_catalog.regclass)
   + pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_due$index$::pg_catalog.regclass)
   + pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_expiring$index$::pg_catalog.regclass);
 
-comment on function :SCHEMA.walked() is 'Entries that this transaction has read of the indexes in which claims look for jobs.';
+comment on function :SCHEMA.walked() is 'How far this transaction has walked in the indexes in which claims look for jobs, in entries read.';
 --! EndIncluded claim/walked.sql
 --! Included claim/walked_far.sql
 -- Most entries that a look reads for its own jobs, and some more: half a millisecond's worth.
