@@ -1,15 +1,19 @@
 import pg from "pg";
 import type { Logger } from "../log.ts";
+import { checkOut } from "../worker/checkout.ts";
 import type { Address } from "./addresses.ts";
+import { letPrepare, sendPrepared } from "./prepared.ts";
 import { primaryClient } from "./primary.ts";
+import type { Queryable } from "./queryable.ts";
 
 /** How long calls that are under way may take when the pool ends, and the farewell of its connections. */
 const END_MS = 5_000;
 
 /** The pool of a client that was given addresses. */
-export class OwnPool {
+export class OwnPool implements Queryable {
   readonly pool: pg.Pool;
   readonly #open = new Set<pg.PoolClient>();
+  readonly #names = new Map<string, string>();
   #emptied = () => {};
 
   constructor(addresses: readonly Address[], log: Logger) {
@@ -25,12 +29,37 @@ export class OwnPool {
     });
     this.pool.on("connect", (client) => {
       this.#open.add(client);
+      letPrepare(client);
       client.on("notice", (notice) => log.warn(notice.message ?? "notice", { hint: notice.hint }));
     });
     this.pool.on("remove", (client) => {
       this.#open.delete(client);
       if (this.#open.size === 0) this.#emptied();
     });
+  }
+
+  /** Runs a statement that is run over and over, prepared where that is possible. */
+  async query(text: string, values?: unknown[]): Promise<pg.QueryResult> {
+    const { client, release } = await checkOut(this.pool);
+    try {
+      const query = { name: this.#nameOf(text), text, ...(values && { values }) };
+      const result = await new Promise<pg.QueryResult>((resolve, reject) => {
+        sendPrepared(client, query, (error, answer) => (error ? reject(error) : resolve(answer)));
+      });
+      release();
+      return result;
+    } catch (error) {
+      release(true);
+      // Of the caller, as pg's own pools do it: that of the socket's reader says nothing.
+      Error.captureStackTrace(error as Error);
+      throw error;
+    }
+  }
+
+  #nameOf(text: string): string {
+    const name = this.#names.get(text) ?? `rouse_${this.#names.size + 1}`;
+    this.#names.set(text, name);
+    return name;
   }
 
   /** Ends it. What a network swallows, or a lock holds up, for more than 5 s is cut off, and keeps no process from its end. */

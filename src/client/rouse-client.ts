@@ -116,7 +116,7 @@ export class RouseClient implements Rouse {
     };
     const enqueued = await this.#around.enqueue(call, async (inner) => {
       const ready = inner.jobs.map((job) => this.#json(job, given.get(job.task) ?? this.#tasks.get(job.task)));
-      return enqueueJobs(inner.client ?? this.#pool, this.#schema, await Promise.all(ready));
+      return enqueueJobs(inner.client ?? this.#own ?? this.#pool, this.#schema, await Promise.all(ready));
     });
     return enqueued.map((job) => this.#handle(job));
   }

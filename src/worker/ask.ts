@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { sendPrepared } from "../client/prepared.ts";
 import { RouseError } from "../errors.ts";
 import { checkOut } from "./checkout.ts";
 import { outOfPatience } from "./patience.ts";
@@ -23,7 +24,7 @@ export async function answered<T>(query: Promise<T>, patienceMs: number): Promis
   }
 }
 
-/** Runs a query on a connection of the pool, and gives its rows. Where that fails, for whatever reason, the connection is not used again. */
+/** Runs a query on a connection of the pool, prepared where it has a name, and gives its rows. Where that fails, for whatever reason, the connection is not used again. */
 export async function ask<Row extends pg.QueryResultRow | unknown[]>(
   pool: pg.Pool,
   query: pg.QueryConfig & { readonly rowMode?: "array" },
@@ -46,6 +47,6 @@ export async function ask<Row extends pg.QueryResultRow | unknown[]>(
  */
 function resultOf(client: pg.PoolClient, query: pg.QueryConfig): Promise<pg.QueryResult> {
   return new Promise((resolve, reject) => {
-    client.query(query, (error, result) => (error ? reject(error) : resolve(result)));
+    sendPrepared(client, query, (error, result) => (error ? reject(error) : resolve(result)));
   });
 }
