@@ -33,7 +33,7 @@ const LONGEST = [
   "cli/worker",
   "examples/shop",
   "limit/races",
-  "limit/client",
+  "limit/backlog",
   "claim/flat",
   "schedule/worker",
   "pooler/pgbouncer",

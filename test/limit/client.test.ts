@@ -3,21 +3,15 @@ import test, { beforeEach } from "node:test";
 import { z } from "zod";
 import { ConfigError, defineTask } from "../../src/index.ts";
 import { testDatabase } from "../support/database.ts";
-import { rows, value } from "../support/engine.ts";
+import { rows } from "../support/engine.ts";
 import { Tally } from "../support/latch.ts";
-import { until } from "../support/until.ts";
 import { useRouse } from "../worker/support.ts";
-import { clearLimits, createLedger, mostAtOnce } from "./support.ts";
+import { clearLimits } from "./support.ts";
 
 const db = testDatabase();
 const rouseWith = useRouse(db);
 
 beforeEach(() => clearLimits(db));
-
-const allEnded = (count: number) =>
-  until(async () => (await value(db.pool, "select count(*)::integer from rouse.archive")) === count, {
-    message: `${count} jobs have ended`,
-  });
 
 test("B16: a worker keeps to the key of a task, and starts the next job of a key at once", async () => {
   const started = new Tally<number>();
@@ -52,55 +46,6 @@ test("B16: a handler's transaction frees its key at its commit", async () => {
   await rouse.startWorker({ concurrency: 2 });
   for (let n = 0; n < 20; n++) await rouse.enqueue(task);
   await started.reach(20);
-});
-
-test("B17: workers start jobs at 95 % of a rate at least, and never more in any time than it allows", async () => {
-  const task = defineTask("call", { limit: { rate: 50, period: "1s", burst: 10 }, run: () => {} });
-  const rouse = rouseWith([task]);
-  const other = rouseWith([task]);
-  await Promise.all([rouse.startWorker(), other.startWorker()]);
-  await rouse.enqueueMany(Array.from({ length: 160 }, () => ({ task })));
-  await allEnded(160);
-  const [ledger] = await rows<{ above: boolean; seconds: number }>(
-    db.pool,
-    `select
-       bool_or(n > 10 + 50 * seconds + 1e-6) as above,
-       max(seconds)::float as seconds
-     from (
-       select row_number() over (partition by a.id order by b.started_at, b.id) as n,
-              extract(epoch from b.started_at - a.started_at) as seconds
-       from rouse.archive a join rouse.archive b on (b.started_at, b.id) >= (a.started_at, a.id)
-     ) as windows`,
-  );
-  assert.equal(ledger?.above, false);
-  const used = (160 - 10) / 50 / ledger!.seconds;
-  assert.ok(used >= 0.95, `${(used * 100).toFixed(1)} % of the rate`);
-});
-
-test("B16: under backlog the slots of a limit are used 95 % of the time at least, and never one too many", async () => {
-  await createLedger(db);
-  const task = defineTask("call", {
-    limit: { concurrency: 10 },
-    async run(_payload, { job: { id } }) {
-      await db.query("insert into ledger (job) values ($1)", [id]);
-      // Long, so that what a busy machine adds to the time between two jobs counts little.
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
-      await db.query("update ledger set ended_at = clock_timestamp() where job = $1", [id]);
-    },
-  });
-  const rouse = rouseWith([task]);
-  const other = rouseWith([task]);
-  await Promise.all([rouse.startWorker({ concurrency: 10 }), other.startWorker({ concurrency: 10 })]);
-  await rouse.enqueueMany(Array.from({ length: 30 }, () => ({ task })));
-  await allEnded(30);
-  assert.equal(await mostAtOnce(db), 10);
-  // By the database's record of each attempt: how long its worker's process waits for a processor is not the limit's doing.
-  const used = await value<number>(
-    db.pool,
-    `select extract(epoch from sum(finished_at - started_at))::float
-       / (10 * extract(epoch from max(finished_at) - min(started_at))::float) from rouse.archive`,
-  );
-  assert.ok(used >= 0.95, `${(used * 100).toFixed(1)} % of the slots`);
 });
 
 test("limits are set and dropped from TypeScript, and bad ones refused by name", async () => {
