@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:70cbbb30d3e1b5e865b7a5ce1d5de1f27cf69021
+--! Hash: sha1:55ac490f3615d3e9cc0b7ce7d7a7f90cccaca72a
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -963,16 +963,13 @@ comment on column :SCHEMA.broadcast_mark.snapshot is 'Which transactions were co
 comment on column :SCHEMA.broadcast_mark.made_at is 'When it was made.';
 --! EndIncluded tables/broadcast_mark.sql
 --! Included wake/installation.sql
+-- A constant, so that it is inlined wherever it is called: as a query it took 12 µs of an insert, 30 of a wake-up.
 create function :SCHEMA.installation()
   returns oid
   language sql
   stable
   parallel safe
-return (
-  select t.typnamespace
-  from pg_catalog.pg_type as t
-  where t.oid = pg_catalog.pg_typeof(cast(null as :SCHEMA.job))
-);
+return cast(cast($schema$:SCHEMA$schema$ as pg_catalog.regnamespace) as oid);
 
 comment on function :SCHEMA.installation() is 'The oid of this schema, from which the channel and the advisory lock keys are made, so that several installations in a database keep apart.';
 --! EndIncluded wake/installation.sql
@@ -2656,11 +2653,13 @@ begin
 
   if first - array['task', 'payload'] = '{}' then
     id := :SCHEMA.enqueue(first ->> 'task', coalesce(first -> 'payload', '{}'));
+    -- Without a unique key nothing is in its way.
+    created := true;
   else
     perform :SCHEMA.check_enqueue_many(jobs);
     id := :SCHEMA.enqueue_entry(first);
+    created := (select id = currval(s.tableoid::regclass) from :SCHEMA.job_id as s);
   end if;
-  created := (select id = currval(s.tableoid::regclass) from :SCHEMA.job_id as s);
   return next;
 end;
 $$;
