@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { testDatabase } from "../support/database.ts";
-import { claim, claimOne, declare, enqueue, refused, register, rows, value } from "../support/engine.ts";
+import {
+  claim,
+  claimOne,
+  declare,
+  enqueue,
+  listen,
+  refused,
+  register,
+  rows,
+  type Session,
+  value,
+} from "../support/engine.ts";
 import { until } from "../support/until.ts";
 import { clearLimits, complete, ids, states } from "./support.ts";
 
@@ -304,6 +315,27 @@ test("an open transaction that locked a lane keeps only that lane waiting", asyn
   assert.equal(look?.outcome, "look_again");
   await open.query("rollback");
   assert.equal(await claimed(), 1);
+});
+
+test("B16: a worker that stops while others have the lane to themselves tells them of its end", async () => {
+  await setLimit("task => 't', concurrency => 1");
+  for (let n = 0; n < 2; n++) await enqueue(db.pool, "t");
+  const held = await claimOne(db.pool, worker);
+  const other = await db.connect();
+  const exchange = async (session: Session, ...args: unknown[]) =>
+    (await rows(session, "select outcome from rouse.exchange_v1($1, null, null, $2, $3, $4)", args)).map(
+      ({ outcome }) => outcome,
+    );
+  const look = [await register(other), 1, [], []];
+  for (let n = 0; n < 3; n++) await exchange(other, ...look);
+  const ear = await listen(db);
+  await other.query("begin");
+  assert.equal(await value(other, "select rouse.lock_lane('task:t')"), true);
+  assert.deepEqual(await exchange(other, ...look), ["sleep"]);
+  await exchange(db.pool, worker, 0, [held.id], [held.lease]);
+  assert.equal((await ear.heard()).length, 1);
+  await other.query("commit");
+  assert.deepEqual(await exchange(other, ...look), ["claimed"]);
 });
 
 test("under REPEATABLE READ nothing is admitted, since nothing new would be seen", async () => {
