@@ -7,6 +7,7 @@ import test, { beforeEach } from "node:test";
 import type pg from "pg";
 import { testDatabase } from "../support/database.ts";
 import { clear, register, rows, value } from "../support/engine.ts";
+import { until } from "../support/until.ts";
 
 const FINISHED = 50_000;
 const UNKNOWN = 100_000;
@@ -61,6 +62,14 @@ async function finish(jobs: number, columns = "task, queue, run_at", values = `'
     [jobs],
   );
   await db.query("delete from rouse.job where task = 'noop'");
+}
+
+/** Waits until no transaction is older than what has been done, in any database: before that nothing is marked as dead. */
+async function allSee(): Promise<void> {
+  const now = await value(db.pool, "select pg_current_xact_id()::text");
+  await until(() => value<boolean>(db.pool, "select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8", [now]), {
+    message: "all that wrote before has ended",
+  });
 }
 
 const enqueue = (jobs: number) =>
@@ -132,6 +141,7 @@ test("B18: pages full of entries that are known to be dead are a long way, too",
   await db.query("alter table rouse.job set (autovacuum_enabled = false)");
   await finish(FINISHED);
   await enqueue(20);
+  await allSee();
   const bookmark = bookmarkOf(await exchange())!;
 
   // The first look has marked them.
