@@ -10,7 +10,7 @@ export class TcpProxy {
   #stalled = false;
   #transactions = 0;
   #attempts = 0;
-  #lose: { readonly text: string; readonly lost: () => void } | undefined;
+  #lose: ((answer: Buffer, connection: Connection) => boolean) | undefined;
 
   private constructor(url: string) {
     const { hostname: host, port } = new URL(url);
@@ -82,8 +82,23 @@ export class TcpProxy {
 
   /** The next answer of the server that contains this text is lost, and its connection with it. Resolves then. */
   loseAnswer(text: string): Promise<void> {
+    return this.#loseOne((answer) => answer.includes(text));
+  }
+
+  /** The same with the answer to the next request that contains this text. */
+  loseAnswerTo(text: string): Promise<void> {
+    return this.#loseOne((_answer, { request }) => request.includes(text));
+  }
+
+  #loseOne(isMeant: (answer: Buffer, connection: Connection) => boolean): Promise<void> {
     return new Promise((lost) => {
-      this.#lose = { text, lost };
+      this.#lose = (answer, connection) => {
+        if (!isMeant(answer, connection)) return false;
+        this.#lose = undefined;
+        connection.end();
+        lost();
+        return true;
+      };
     });
   }
 
@@ -105,12 +120,7 @@ export class TcpProxy {
     connection.ended.then(() => this.#connections.delete(connection));
     connection.onAnswer = (bytes) => {
       this.#transactions += occurrences(bytes, READY);
-      if (this.#lose === undefined || !bytes.includes(this.#lose.text)) return true;
-      const { lost } = this.#lose;
-      this.#lose = undefined;
-      connection.end();
-      lost();
-      return false;
+      return !this.#lose?.(bytes, connection);
     };
   }
 }
@@ -128,6 +138,8 @@ class Connection {
   readonly ended: Promise<void>;
   /** The first bytes, in which a client says who it is. */
   opening = "";
+  /** What the client sent since the last answer. */
+  request = Buffer.alloc(0);
   silent = false;
   /** Whether to pass on what the server answered. */
   onAnswer: (bytes: Buffer) => boolean = () => true;
@@ -139,10 +151,12 @@ class Connection {
     this.#server = server;
     client.on("data", (bytes) => {
       this.opening ||= bytes.toString("latin1");
+      this.request = Buffer.concat([this.request, bytes]);
       if (!this.silent) server.write(bytes);
     });
     server.on("data", (bytes) => {
       if (!this.silent && this.onAnswer(bytes)) client.write(bytes);
+      this.request = Buffer.alloc(0);
     });
     this.ended = new Promise((resolve) => {
       for (const socket of [client, server]) {

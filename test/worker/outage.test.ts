@@ -119,7 +119,8 @@ test("B13: an end whose answer got lost is told again and counts once", async ()
     await worker.drained();
     const { id } = await rouse.enqueue(task);
     await running.reach(1);
-    const lost = proxy.loseAnswer("sleep");
+    const [job] = await db.query<{ lease: string }>("select lease from rouse.job where id = $1", [id]);
+    const lost = proxy.loseAnswerTo(job!.lease);
     finish.open(1);
     await lost;
     await rouse.log.line(/^the end of an attempt was recorded already/);
