@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:55ac490f3615d3e9cc0b7ce7d7a7f90cccaca72a
+--! Hash: sha1:a62d9c3923b5f5114383c3d0d51dfae46a13dce6
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -5426,8 +5426,9 @@ begin
       else :SCHEMA.fall_asleep(worker, settled, due, as_of)
     end;
     return next;
-  elsif stirred then
-    -- The caller has all it wanted and sets no timer: others are told when a limit has to be looked at again.
+  end if;
+  if stirred and claimed = most and (most > 0 or finishing) then
+    -- The caller has all it wanted and sets no timer, or stops: others are told when a limit has to be looked at again.
     perform :SCHEMA.wake_timer(l.at)
     from (
       select case

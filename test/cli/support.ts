@@ -89,7 +89,7 @@ export class Running {
         if (end !== undefined) throw new Error(`rouse never said ${text}; ${end} after:\n${this.stderr}`);
         return false;
       },
-      { timeout: 40_000, message: `rouse says ${text}; it said:\n${this.stderr}` },
+      { message: `rouse says ${text}; it said:\n${this.stderr}` },
     );
   }
 

@@ -108,7 +108,7 @@ test("the worker ends with the process that watches it, kill -9 included", async
   const [row] = await database.query<{ pid: number }>("select pid from rouse.worker");
   endAfterTests(row!.pid);
   worker.kill("SIGKILL");
-  await until(() => !isRunning(row!.pid), { message: "the worker has ended", timeout: 40_000 });
+  await until(() => !isRunning(row!.pid), { message: "the worker has ended" });
   assert.deepEqual(await database.query("select from rouse.workers"), []);
 });
 

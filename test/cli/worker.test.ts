@@ -124,7 +124,6 @@ test("A12: a worker that waits for a lock as it starts stops all the same", asyn
       ).length > 0,
     {
       message: "it waits for the lock",
-      timeout: 40_000,
     },
   );
   worker.kill("SIGTERM");

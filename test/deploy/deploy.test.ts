@@ -127,7 +127,7 @@ async function stopsCleanly(runner: ReturnType<typeof spawn>, key: string): Prom
       ]);
       return row;
     };
-    await until(() => job("running"), { message: "the job runs", timeout: 20_000 });
+    await until(() => job("running"), { message: "the job runs" });
     runner.kill("SIGTERM");
     await ended;
     assert.ok(await job("succeeded"), "the job was not ended");

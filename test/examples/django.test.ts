@@ -40,7 +40,7 @@ async function state(id: number): Promise<string> {
       job = await archived(database, id);
       return job !== undefined;
     },
-    { timeout: 60_000, message: `job ${id} finishes` },
+    { message: `job ${id} finishes` },
   );
   return job!.state;
 }
@@ -48,7 +48,6 @@ async function state(id: number): Promise<string> {
 before(async () => {
   if (skip) return;
   await until(async () => (await database.query("select 1").catch(() => [])).length > 0, {
-    timeout: 20_000,
     message: "the database is there",
   });
   await django("migrate", "--verbosity", "0");
@@ -83,7 +82,7 @@ test("A20: jobs and schedules run management commands; session purge is SQL", { 
     async () =>
       (await database.query("select from shop_mail where \"to\" = 'ada@example.com' and sent_at is not null"))
         .length === 1,
-    { timeout: 60_000, message: "Ada's mail is sent" },
+    { message: "Ada's mail is sent" },
   );
   const refused = await rouse.enqueue("manage", { command: "dbshell" } as never).then(
     () => "accepted",
@@ -99,7 +98,7 @@ test("the job's signal stops the command", { skip }, async () => {
   const child = () => spawnSync("pgrep", ["-f", "manage.py sleep"]).stdout.toString().trim();
   assert.notEqual(child(), "");
   await worker.stop();
-  await until(() => child() === "", { timeout: 10_000, message: "the command has ended" });
+  await until(() => child() === "", { message: "the command has ended" });
   assert.deepEqual(await database.query("select state, attempt from rouse.job where id = $1", [id]), [
     { state: "ready", attempt: 0 },
   ]);

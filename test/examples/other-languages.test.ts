@@ -51,11 +51,11 @@ test("B25: a worker of fifteen lines of Python claims, completes, fails and beat
     stdio: ["ignore", "inherit", "inherit"],
   });
   try {
-    await until(async () => (await ended()).length === 2, { timeout: 20_000, message: "both jobs have ended" });
+    await until(async () => (await ended()).length === 2, { message: "both jobs have ended" });
     assert.deepEqual(await ended(), EXPECTED);
     const [{ beats }] = (await database.query("select beats from rouse.worker")) as [{ beats: string }];
     await database.query(`select rouse.enqueue('greet', '{"name": "Bob"}')`);
-    await until(async () => (await ended()).length === 3, { timeout: 20_000, message: "the third job has ended" });
+    await until(async () => (await ended()).length === 3, { message: "the third job has ended" });
     assert.ok(Number(beats) >= 1);
   } finally {
     worker.kill("SIGKILL");

@@ -26,9 +26,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("A3, A4, A8, A9, A11, C1, C8: the shop's story is seen to happen, and nothing of it stays", {
-  timeout: 60_000,
-}, async () => {
+test("A3, A4, A8, A9, A11, C1, C8: the shop's story is seen to happen, and nothing of it stays", async () => {
   const { code, stdout, stderr } = await runShop({ DATABASE_URL: server });
   assert.equal(code, 0, stdout + stderr);
   assert.match(stdout, /result, from rouse\.jobs: \{"greeting":"Hello, Ada!"\}/);
@@ -83,7 +81,6 @@ test("a signal ends the shop in the middle of its story, cleanly", async () => {
 
 test("on a terminal the shop stays open until Ctrl-C and shows what happens", {
   skip: noTerminal(),
-  timeout: 60_000,
 }, async () => {
   // Whatever becomes of this test, the shop does not stay open.
   const start = `exec timeout --foreground 100 ${process.execPath} --import tsx examples/shop/main.ts`;

@@ -20,7 +20,7 @@ async function finished(id: number) {
       job = await archived(database, id);
       return job !== undefined;
     },
-    { timeout: 10_000, message: "the command's job finishes" },
+    { message: "the command's job finishes" },
   );
   return job!;
 }
@@ -53,7 +53,6 @@ test("A20: a command that fails leaves nothing behind, and its error", async () 
   const id = await runNow("broken", "command => 'create table half (); select 1 / 0'");
   await useClient([]).startWorker();
   await until(async () => (await database.query("select from rouse.failures where id = $1", [id])).length > 0, {
-    timeout: 10_000,
     message: "the failure is recorded",
   });
   const [failure] = await database.query("select error from rouse.failures where id = $1", [id]);

@@ -73,7 +73,7 @@ test("A10: slots are decided on time while every slot of the worker is taken", a
     database.query(
       "select decided_at - slot_at < '1 second' as punctual from rouse.slot as t join rouse.schedule as s on s.id = t.schedule_id where s.name = 'beside' and decided_at > (select min(started_at) from rouse.job where task = 'long')",
     );
-  await until(async () => (await fired()).length >= 3, { timeout: 15_000, message: "three slots are decided" });
+  await until(async () => (await fired()).length >= 3, { message: "three slots are decided" });
   assert.ok((await fired()).every(({ punctual }) => punctual));
   release.open();
 });

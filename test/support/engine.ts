@@ -125,7 +125,7 @@ export async function listen(db: TestDatabase): Promise<Ear> {
 
 /** Resolves once the session waits for a lock of another one. */
 export async function waitsForLock(db: TestDatabase, pid: number): Promise<void> {
-  for (const giveUp = Date.now() + 10_000; Date.now() < giveUp; ) {
+  for (const giveUp = Date.now() + 60_000; Date.now() < giveUp; ) {
     if (await value<boolean>(db.pool, "select cardinality(pg_blocking_pids($1)) > 0", [pid])) return;
   }
   assert.fail(`session ${pid} waits for nobody`);

@@ -10,11 +10,11 @@ export class Latch<T = void> {
   }
 }
 
-/** A promise that rejects after 30 s, so that a test fails where it waits in vain instead of much later elsewhere. */
+/** A promise that rejects after a minute, so that a test fails where it waits in vain instead of much later elsewhere. */
 export function patiently<T>(what: string, executor: (resolve: (value: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stack = new Error(`Waited 30 s in vain for ${what}.`);
-    const timer = setTimeout(() => reject(stack), 30_000);
+    const stack = new Error(`Waited 60 s in vain for ${what}.`);
+    const timer = setTimeout(() => reject(stack), 60_000);
     executor((value) => {
       clearTimeout(timer);
       resolve(value);

@@ -116,7 +116,7 @@ class Server implements OwnServer {
       if (!this.#process?.running()) this.#process = await this.#launch(args);
       return await this.#answers();
     };
-    await until(isUp, { message: `the server on port ${this.port} answers`, timeout: 60_000 });
+    await until(isUp, { message: `the server on port ${this.port} answers` });
   }
 
   async #launch(args: string[]): Promise<Supervised> {

@@ -25,7 +25,7 @@ async function startChild(concurrency = 10): Promise<Child> {
 
 const enqueue = async (task: string, payload: unknown = {}) =>
   (await db.query<{ id: number }>("select rouse.enqueue($1, $2)::int as id", [task, JSON.stringify(payload)]))[0]!.id;
-const finished = (id: number) => until(() => archived(db, id), { message: `job ${id} is finished`, timeout: 20_000 });
+const finished = (id: number) => until(() => archived(db, id), { message: `job ${id} is finished` });
 
 /** The tasks of the child, which here end at once. */
 function rescuers(names: string[]) {
@@ -81,7 +81,7 @@ test("B7: kill -9 under load: every job is run, those of others once", async () 
   await until(async () => runs.all.length > 2_000, { message: "the load is under way" });
   await child.kill();
   const left = async () => (await db.query("select count(*)::int as n from rouse.job"))[0]?.n;
-  await until(async () => (await left()) === 0, { message: "nothing is left", timeout: 30_000 });
+  await until(async () => (await left()) === 0, { message: "nothing is left" });
   await worker.drained();
   for (const id of ids) assert.equal((await finished(id))?.state, "succeeded");
   assert.ok(held.size <= 3);

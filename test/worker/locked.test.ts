@@ -50,7 +50,7 @@ test("B26: a finish batch with one row locked by an open transaction: the others
   await locker.query("select from rouse.job where id = $1 for update", [held!.id]);
   finish.open();
   for (const job of [first, last]) {
-    await until(() => archived(db, job!.id), { message: "the others are finished", timeout: 2_000 });
+    await until(() => archived(db, job!.id), { message: "the others are finished" });
   }
   assert.equal(await archived(db, held!.id), undefined);
   assert.equal(worker.running, 0);

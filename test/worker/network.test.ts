@@ -13,7 +13,7 @@ import { archived, beats, errorsOf, held, settle, shortLease, throughProxy, useR
 const db = testDatabase();
 const rouseWith = useRouse(db);
 
-const finished = (id: number) => until(() => archived(db, id), { message: `job ${id} is finished`, timeout: 20_000 });
+const finished = (id: number) => until(() => archived(db, id), { message: `job ${id} is finished` });
 
 /** Starts a worker whose lease is the shortest, and waits until it knows that. */
 async function startKnowingLease(rouse: Rouse): Promise<void> {

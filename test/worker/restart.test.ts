@@ -86,7 +86,6 @@ test("B14: the whole server restarted: workers come back alone, keep what they r
       before + 5,
     {
       message: "workers have beaten some times",
-      timeout: 20_000,
     },
   );
   finish.open();
@@ -111,6 +110,6 @@ test("B14: the server killed: every committed job runs, though claims that were 
   await server.stop();
   finish.open();
   await start();
-  await until(() => isDone([...ids, ...more.map(({ id }) => id)]), { message: "all are finished", timeout: 30_000 });
+  await until(() => isDone([...ids, ...more.map(({ id }) => id)]), { message: "all are finished" });
   assert.deepEqual(await query("select from rouse.job"), []);
 });
