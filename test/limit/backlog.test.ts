@@ -1,33 +1,13 @@
-/**
- * Limits under backlog. Beats only say that their workers live, in all of this file: what waits for one waits for ever.
- */
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { defineTask } from "../../src/index.ts";
 import { testDatabase } from "../support/database.ts";
 import { rows } from "../support/engine.ts";
 import { Latch, Tally } from "../support/latch.ts";
-import { useRouse } from "../worker/support.ts";
+import { blindBeats, useRouse } from "../worker/support.ts";
 import { clearLimits } from "./support.ts";
 
-const db = testDatabase({
-  prepare: async () => {
-    await db.query(`
-      alter function rouse.beat_v1 rename to beat_that_mends;
-      create function rouse.beat_v1(
-        worker integer, suspects jsonb, stuck integer,
-        out known boolean, out ready boolean, out wait_ms double precision, out busy boolean, out long_held bigint,
-        out lease_ms double precision, out peers jsonb, out trouble text, out cancels boolean
-      )
-        language sql
-      begin atomic
-        update rouse.worker as w
-        set beats = beats + 1, beat_at = clock_timestamp()
-        where w.id = beat_v1.worker
-        returning true, false, null::double precision, true, 0, 30000, '[]'::jsonb, null, false;
-      end`);
-  },
-});
+const db = testDatabase({ prepare: () => blindBeats(db) });
 const rouseWith = useRouse(db);
 
 beforeEach(() => clearLimits(db));

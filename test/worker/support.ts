@@ -76,6 +76,25 @@ export async function betweenBeats(db: TestDatabase, act: () => Promise<void>): 
   throw new Error("each time a beat came meanwhile: without one it does not happen");
 }
 
+/** From then on beats say that their workers live and hear, and nothing else: what waits for one waits for ever. */
+export async function blindBeats(db: TestDatabase): Promise<void> {
+  await db.query(`
+    alter function rouse.beat_v1 rename to seeing_beat;
+    create function rouse.beat_v1(
+      worker integer, suspects jsonb, stuck integer,
+      out known boolean, out ready boolean, out wait_ms double precision, out busy boolean, out long_held bigint,
+      out lease_ms double precision, out peers jsonb, out trouble text, out cancels boolean
+    )
+      language sql
+    begin atomic
+      select pg_notify(rouse.channel(), json_build_object('probe', worker)::text);
+      update rouse.worker as w
+      set beats = beats + 1, beat_at = clock_timestamp()
+      where w.id = beat_v1.worker
+      returning true, false, null::double precision, true, 0, 30000, '[]'::jsonb, null, false;
+    end`);
+}
+
 /** Makes beats come every 0.83 s, for tests of what they do. */
 export async function shortLease(db: TestDatabase): Promise<void> {
   await db.query("update rouse.setting set lease = '5 seconds'");
