@@ -60,9 +60,15 @@ export async function throughProxy(
   }
 }
 
-/** Beats of all workers so far. Equal before and after something: no beat had a part in it. */
-export async function beats(db: TestDatabase): Promise<number> {
-  const [row] = await db.query<{ beats: string }>("select coalesce(sum(beats), 0) as beats from rouse.worker");
+/**
+ * Beats so far, of all workers or of those with that name. Equal before and after something: no beat had a part in it. How
+ * many there were tells how long it took, on the clock of a machine that may be slow.
+ */
+export async function beats(db: TestDatabase, name = "%"): Promise<number> {
+  const [row] = await db.query<{ beats: string }>(
+    "select coalesce(sum(beats), 0) as beats from rouse.worker where name like $1",
+    [name],
+  );
   return Number(row!.beats);
 }
 
