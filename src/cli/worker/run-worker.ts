@@ -13,9 +13,9 @@ import { explain, type Origin } from "../explain.ts";
 import { given } from "../given.ts";
 import { packageName } from "../package-name.ts";
 import { loadTasks } from "../tasks/load-tasks.ts";
+import { keepHeapSmall } from "./small-heap.ts";
 import { StopRequest } from "./stop-request.ts";
 import { reportFiles, whenWatcherEnds } from "./watched.ts";
-import { keepYoungGenerationSmall } from "./young-generation.ts";
 
 /** The settings that a worker reads. */
 export const WORKER_SETTINGS = [
@@ -47,7 +47,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 /** Runs a worker until it is told to stop, and gives the exit code. Everything it says is a log line. */
 export async function runWorker(settings: WorkerSettings, options: RunOptions): Promise<number> {
-  keepYoungGenerationSmall();
+  keepHeapSmall();
   const log = workerLog(settings);
   const stop = new StopRequest(log);
   let rouse: Rouse | undefined;

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { keepHeapSmall, spaceSize } from "../../src/cli/worker/small-heap.ts";
+
+const MEGABYTE = 1024 * 1024;
+const before = spaceSize("old_space");
+keepHeapSmall(4 * MEGABYTE);
+
+/** Makes objects of which the last 20,000 are alive, and tells how large a space of the heap became. */
+async function largest(space: string, objects: number): Promise<number> {
+  let alive: unknown[] = [];
+  let bytes = 0;
+  for (let n = 0; n < objects; n += 10_000) {
+    alive = [...alive.slice(-20_000), ...Array.from({ length: 10_000 }, (_, each) => ({ n: each }))];
+    await turn();
+    bytes = Math.max(bytes, spaceSize(space));
+  }
+  assert.ok(alive.length > 0);
+  return bytes;
+}
+
+test("memory: the young generation of a worker process grows no further than it is let", async () => {
+  const bytes = await largest("new_space", 1_000_000);
+  assert.ok(bytes >= 4 * MEGABYTE, `${bytes} bytes: it never had to be kept small`);
+  assert.ok(bytes <= 8 * MEGABYTE, `${bytes} bytes`);
+});
+
+test("memory: nor is the old one full of what is no longer used", async () => {
+  const bytes = await largest("old_space", 5_000_000);
+  assert.ok(bytes <= before + 14 * MEGABYTE, `${bytes} bytes, ${before} before`);
+});
