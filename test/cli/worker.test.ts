@@ -1,23 +1,26 @@
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, before, test } from "node:test";
 import { testDatabase } from "../support/database.ts";
 import { until } from "../support/until.ts";
-import { project, type Running, rouse, startRouse } from "./support.ts";
+import { project, type Running, rouse, startRouse, write } from "./support.ts";
 
 const database = testDatabase();
 let folder: string;
 
 const TASKS = `
+import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { defineTask } from "rouse";
 
-const attempts = { retry: { backoff: [60_000] } };
+const attempts = { retry: { backoff: ["1 day"] } };
 
 export const quick = defineTask("quick", { run() { return "done"; } });
 export const slow = defineTask("slow", {
   async run(_, ctx) {
     ctx.log.info("slow begins");
-    await sleep(400);
+    while (!existsSync("end")) await sleep(20);
   },
 });
 export const endless = defineTask("endless", {
@@ -47,6 +50,10 @@ export default [defineTask("listed", { run() {} })];
 before(async () => {
   folder = await project({ "tasks.ts": TASKS });
 });
+
+/** Lets the slow task end that runs. */
+const endSlow = () => write(folder, { end: "" });
+afterEach(() => rm(join(folder, "end"), { force: true }));
 
 function start(...args: string[]): Running {
   const environment = { DATABASE_URL: database.url, ROUSE_LOG_FORMAT: "text" };
@@ -85,21 +92,22 @@ test("A19: --max-time ends a worker that would go on", async () => {
   assert.equal(code, 0, stderr);
 });
 
-test("A12: the first signal lets running jobs end, takes no new ones, and exits with 0", async () => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  test(`A12: the first ${signal} lets running jobs end, takes no new ones, and exits with 0`, async () => {
     const worker = start("--concurrency", "1");
     const id = await enqueue("slow");
     await worker.says("slow begins");
     const next = await enqueue("slow");
     worker.kill(signal);
     await worker.says(`${signal}: 1 running, again to stop now`);
+    await endSlow();
     const { code, stderr } = await worker.exited;
     assert.equal(code, 0, stderr);
     assert.deepEqual([await state(id), await state(next)], ["succeeded", "ready"]);
     assert.equal(await workers(), 0);
     await database.query("select rouse.purge($1)", [next]);
-  }
-});
+  });
+}
 
 test("A12: an idle worker stops at once", async () => {
   const worker = start();
@@ -168,7 +176,11 @@ test("B9: a rejection that nobody handles is logged, and harms neither its job n
 
 test("B9: an error that nobody catches is logged, running jobs end, and the exit code is 1", async () => {
   const worker = start();
-  const [slow, uncaught] = [await enqueue("slow"), await enqueue("uncaught")];
+  const slow = await enqueue("slow");
+  await worker.says("slow begins");
+  const uncaught = await enqueue("uncaught");
+  await worker.says("an error that nobody caught; stopping");
+  await endSlow();
   const { code, stderr } = await worker.exited;
   assert.match(stderr, /ERROR an error that nobody caught; stopping .*thrown into the void/);
   assert.equal(code, 1);
