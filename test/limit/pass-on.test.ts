@@ -54,6 +54,19 @@ test("B16: an exchange passes the slots of keys on in its own transaction, and l
   assert.deepEqual(await holders(), [`key:a ${jobs[1]}`, `key:b ${jobs[3]}`]);
 });
 
+test("B16: what fails for good beside a success leaves its key, too", async () => {
+  for (const key of ["a", "a", "b", "b"]) await keyed(db.pool, key);
+  const [done, failed] = await claimAll();
+  await rows(db.pool, "select outcome from rouse.exchange_v1($1, null, null, 0, $2, $3, failures => $4)", [
+    worker,
+    [done!.id],
+    [done!.lease],
+    JSON.stringify([{ id: Number(failed!.id), lease: failed!.lease, error: { message: "no" }, retry: false }]),
+  ]);
+  assert.equal(await states(db), "ready ready");
+  assert.equal((await holders()).length, 2);
+});
+
 test("B24: an exchange that is rolled back keeps the slots with those that have them", async () => {
   const session = await db.connect();
   const first = await keyed(session, "a");
