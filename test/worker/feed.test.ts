@@ -99,18 +99,22 @@ test("B2: a wake while a call is under way makes another one follow", async () =
   tested.close();
 });
 
-test("B23: where ready jobs are held by others it looks again, in 100 to 400 ms, without a wake", async () => {
+test("B23: where ready jobs are held by others it looks again, in 100 to 400 ms, without a wake", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const { calls, feed: tested } = feed();
+  const after = async (ms: number) => {
+    t.mock.timers.tick(ms);
+    await turn();
+    await turn();
+    return calls.all.length;
+  };
   tested.wake();
-  const times: number[] = [];
-  for (let n = 1; n <= 5; n++) {
-    await calls.reach(n);
-    times.push(performance.now());
-    calls.all[n - 1]!.answer({ rest: { lookAgain: true, waitMs: null } });
-  }
-  for (let n = 1; n < times.length; n++) {
-    const wait = times[n]! - times[n - 1]!;
-    assert.ok(wait >= 90 && wait < 800, `${wait} ms`);
+  assert.equal(await after(0), 1);
+  for (const [n, ms] of [100, 200, 400, 400].entries()) {
+    calls.all.at(-1)!.answer({ rest: { lookAgain: true, waitMs: null } });
+    await after(0);
+    assert.equal(await after(ms - 1), n + 1, `${ms} ms`);
+    assert.equal(await after(1), n + 2, `${ms} ms`);
   }
   tested.close();
 });
