@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:a62d9c3923b5f5114383c3d0d51dfae46a13dce6
+--! Hash: sha1:f17f952624c2f396ccf1c50826f8e28dd4c3725d
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3246,7 +3246,7 @@ create function :SCHEMA.admit(as_of timestamptz default clock_timestamp())
 as $$
 declare
   -- As many as an exchange may finish.
-  most constant integer := 500;
+  most constant integer := 1000;
   -- Of those that are seen to one by one, 0.2 ms each.
   most_single constant integer := 100;
   waiting text[];

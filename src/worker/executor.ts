@@ -8,7 +8,7 @@ import { type ClaimedJob, queueOf } from "./job.ts";
 import { remove } from "./remove.ts";
 
 /** Most jobs that are claimed ahead of a free slot. */
-const MOST_AHEAD = 1_000;
+const MOST_AHEAD = 2_000;
 /** Longest call that is bridged with jobs claimed ahead. */
 const LONGEST_BRIDGE_MS = 100;
 /** Longest that a job claimed ahead waits for a slot before others may have it. */

@@ -22,7 +22,7 @@ import { isRefusal, mayHaveCommitted } from "./sqlstate.ts";
 /** Calls that are under way at a time: while one is answered the server works on the other. */
 const CALLS = 2;
 /** Most jobs asked for, and most attempts finished, in a call. */
-const BATCH = 500;
+const BATCH = 1_000;
 
 export interface FeedOptions {
   readonly exchange: (most: number, finished: readonly Finished[]) => Promise<Answer>;

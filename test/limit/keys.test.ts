@@ -33,9 +33,9 @@ test("B16: of the jobs of a key one runs at a time, by priority, due time and id
 test("B16: of very many keys at once none is forgotten, and none has too many: in one statement or, with limits of their own, one by one", async () => {
   await setLimit("task => 'u', each_key => true, concurrency => 2");
   await db.query(`insert into rouse.job (task, concurrency_key)
-    select case when n <= 600 then 't' else 'u' end, 'key ' || n from generate_series(1, 730) as n, generate_series(1, 3)`);
+    select case when n <= 1200 then 't' else 'u' end, 'key ' || n from generate_series(1, 1330) as n, generate_series(1, 3)`);
   for (let calls = 0; await value(db.pool, "select exists (select from rouse.arrival)"); calls += 1) {
-    assert.ok(calls < 6, "a call sees to 500 lanes, to 100 of them one by one");
+    assert.ok(calls < 6, "a call sees to 1,000 lanes, to 100 of them one by one");
     await db.query("select rouse.admit()");
   }
   assert.deepEqual(
@@ -49,7 +49,7 @@ test("B16: of very many keys at once none is forgotten, and none has too many: i
        group by task, ready order by task`,
     ),
     [
-      { task: "t", ready: 1, keys: 600 },
+      { task: "t", ready: 1, keys: 1_200 },
       { task: "u", ready: 2, keys: 130 },
     ],
   );

@@ -68,14 +68,14 @@ test("B2: an answer that is older than a wake takes away neither the hunger nor 
 });
 
 test("a wake is one call, however much room there is; where that got all it asked for, two go on beside each other", async () => {
-  const { calls, feed: tested } = feed(() => 2_000);
+  const { calls, feed: tested } = feed(() => 4_000);
   tested.wake();
   await calls.reach(1);
   await turn();
   await turn();
   assert.deepEqual(
     calls.all.map(({ most }) => most),
-    [500],
+    [1_000],
   );
   calls.all[0]!.answer();
   await calls.reach(3);
