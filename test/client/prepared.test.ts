@@ -49,6 +49,16 @@ test("what is prepared follows a function that is made anew", async () => {
   });
 });
 
+test("where somebody discards what was prepared, one call fails and the next ones do not", async () => {
+  await withPool(db.url, async (own) => {
+    const call = async () => (await own.query("select $1::integer as n", [1])).rows;
+    await call();
+    await own.pool.query("deallocate all");
+    await assert.rejects(call, { code: "26000" });
+    for (const _again of [1, 2]) assert.deepEqual(await call(), [{ n: 1 }]);
+  });
+});
+
 test("an error of a prepared statement names its caller, and the pool goes on", async () => {
   await withPool(db.url, async (own) => {
     async function theCaller() {
