@@ -1,6 +1,6 @@
 import pg from "pg";
 import type { Logger } from "../log.ts";
-import { checkOut } from "../worker/checkout.ts";
+import { type Checkout, checkOut } from "../worker/checkout.ts";
 import type { Address } from "./addresses.ts";
 import { letPrepare, sendPrepared } from "./prepared.ts";
 import { primaryClient } from "./primary.ts";
@@ -40,16 +40,18 @@ export class OwnPool implements Queryable {
 
   /** Runs a statement that is run over and over, prepared where that is possible. */
   async query(text: string, values?: unknown[]): Promise<pg.QueryResult> {
-    const { client, release } = await checkOut(this.pool);
+    const query = { name: this.#nameOf(text), text, ...(values && { values }) };
+    let out: Checkout | undefined;
     try {
-      const query = { name: this.#nameOf(text), text, ...(values && { values }) };
+      out = await checkOut(this.pool);
+      const { client, release } = out;
       const result = await new Promise<pg.QueryResult>((resolve, reject) => {
         sendPrepared(client, query, (error, answer) => (error ? reject(error) : resolve(answer)));
       });
       release();
       return result;
     } catch (error) {
-      release(true);
+      out?.release(true);
       // Of the caller, as pg's own pools do it: that of the socket's reader says nothing.
       Error.captureStackTrace(error as Error);
       throw error;

@@ -59,6 +59,17 @@ test("where somebody discards what was prepared, one call fails and the next one
   });
 });
 
+test("an error names its caller where the server cannot be reached", async () => {
+  await withPool("postgres://nobody@127.0.0.1:1/none", async (own) => {
+    async function theCaller() {
+      return await own.query("select 1");
+    }
+    await assert.rejects(theCaller, ({ code, stack }: { code: string; stack: string }) => {
+      return code === "ECONNREFUSED" && stack.includes("theCaller");
+    });
+  });
+});
+
 test("an error of a prepared statement names its caller, and the pool goes on", async () => {
   await withPool(db.url, async (own) => {
     async function theCaller() {
