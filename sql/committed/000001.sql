@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:f17f952624c2f396ccf1c50826f8e28dd4c3725d
+--! Hash: sha1:4a90f9c91925d7b3ec68992c177553c38620a148
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3956,14 +3956,15 @@ return pg_catalog.pg_stat_get_xact_tuples_returned($index$:SCHEMA.job_ready$inde
 comment on function :SCHEMA.walked() is 'How far this transaction has walked in the indexes in which claims look for jobs, in entries read.';
 --! EndIncluded claim/walked.sql
 --! Included claim/walked_far.sql
--- Most entries that a look reads for its own jobs, and some more: half a millisecond's worth.
-create function :SCHEMA.walked_far(since bigint)
+-- Each queue and priority is found by some probes, of three or four pages each, and a job is read up to four times. A thousand
+-- entries more are a tenth of a millisecond: about what going on at a bookmark costs instead.
+create function :SCHEMA.walked_far(since bigint, heads integer, jobs integer)
   returns boolean
   language sql
   volatile
-return :SCHEMA.walked() - since > 5000;
+return :SCHEMA.walked() - since > 1000 + 200 * heads + 4 * jobs;
 
-comment on function :SCHEMA.walked_far(bigint) is 'Whether a look that began when walked() was that has read more entries than those of the jobs it found.';
+comment on function :SCHEMA.walked_far(bigint, integer, integer) is 'Whether a look that began when walked() was that, and found so many heads and jobs, has read much more than these.';
 --! EndIncluded claim/walked_far.sql
 --! Included claim/look_wait.sql
 -- What has become ready behind a bookmark waits for the look under way, this wait and the next look at most.
@@ -5277,6 +5278,7 @@ declare
   promoted integer := 0;
   places :SCHEMA.place[];
   picked record;
+  moved boolean;
   claimed integer := 0;
   left_open :SCHEMA.place[];
   look record;
@@ -5285,13 +5287,13 @@ declare
 begin
   -- Only a look at everything may be the last one before a sleep. First of all, because what ends here may enqueue, and then
   -- holds the lock for which this waits: two such calls would wait for each other.
-  if whole and most > 0 then
+  if most > 0 then
     next_wake := (
       select coalesce(s.next_wake, '-infinity')
       from :SCHEMA.sleeper as s
       where s.worker_id = exchange_v1.worker
     );
-    if next_wake <= as_of then
+    if whole and next_wake <= as_of then
       settled := :SCHEMA.settle(worker, as_of);
     end if;
   end if;
@@ -5391,7 +5393,14 @@ begin
         from :SCHEMA.start_jobs(worker, picked.jobs, as_of) as c;
       end if;
     end if;
-    if bookmark is not null and (not whole or :SCHEMA.walked_far(before)) then
+    moved := case
+      -- Where nothing was ever found there is nowhere to go on at: what comes next would wait for the next look.
+      when bookmark is null or known is null and cardinality(places) = 0 then false
+      when whole then :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0) + cardinality(places), claimed)
+      -- To make a new one takes as long as to walk past several hundred entries: where a call claims one job, one is good for many.
+      else admitted or :SCHEMA.walked() - before > 100 + 200 * cardinality(places)
+    end;
+    if moved then
       outcome := 'bookmark';
       id := null;
       payload := :SCHEMA.bookmark(known, places, case when promoted = promotion then agenda.job_at else as_of end, as_of);
@@ -5449,7 +5458,7 @@ comment on function :SCHEMA.exchange_v1(integer, text[], text[], integer, bigint
   notes      what these attempts had still to say, as in note_v1
   slots      how many jobs of each queue there is room for, {"mail": 5, "*": 10}, * standing for all others together;
              left out: `most` of all of them
-  bookmark   what the last answer of this kind said, {} where there was none; left out: none is wanted
+  bookmark   the last one that was answered, {} where there was none; left out: none is wanted
   whole      false: goes on at the bookmark. What has become ready behind it is not seen: look_v1 is for that
 Rows by their outcome:
   claimed      a job to run
@@ -5459,8 +5468,8 @@ Rows by their outcome:
   look_again   due jobs are left that another transaction holds, or the look was not a whole one: look again within half
                a second, or in wait_ms
   bookmark     the look for jobs had to walk far, as behind a transaction that stays open: payload is a bookmark, from which
-               the next calls may go on; look_v1 is due in wait_ms (null: as was said before; 0: a
-               little sooner than that is worth while)
+               the next calls may go on, in the place of the one that was given; look_v1 is due in wait_ms (null: as was said
+               before; 0: a little sooner than that is worth while)
 A worker that is no longer registered gets no jobs; beat_v1 tells it.
 To be called in a transaction of its own: a call that only claims lets its transaction commit asynchronously.';
 --! EndIncluded claim/exchange_v1.sql
@@ -5506,7 +5515,7 @@ begin
   end if;
   heads := :SCHEMA.heads(queues, tasks);
   bookmark := case
-    when :SCHEMA.walked_far(before) then :SCHEMA.bookmark(known, heads, case when promoted = promotion then due_since else as_of end, as_of)
+    when :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0) + cardinality(heads), promoted) then :SCHEMA.bookmark(known, heads, case when promoted = promotion then due_since else as_of end, as_of)
     else '{}'
   end;
   due_ms := :SCHEMA.look_wait(began);

@@ -64,12 +64,19 @@ async function finish(jobs: number, columns = "task, queue, run_at", values = `'
   await db.query("delete from rouse.job where task = 'noop'");
 }
 
-/** Waits until no transaction is older than what has been done, in any database: before that nothing is marked as dead. */
+/**
+ * Waits until all that has been done may be marked as dead: until no transaction is older than it, in any database, and
+ * all commits are on disk, for which those of a test do not wait.
+ */
 async function allSee(): Promise<void> {
   const now = await value(db.pool, "select pg_current_xact_id()::text");
   await until(() => value<boolean>(db.pool, "select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8", [now]), {
     message: "all that wrote before has ended",
   });
+  const writer = await db.connect();
+  await writer.query("set synchronous_commit = on");
+  await writer.query("select pg_logical_emit_message(true, 'test', 'all before is on disk')");
+  await writer.end();
 }
 
 const enqueue = (jobs: number) =>
@@ -133,7 +140,7 @@ test("B18: neither does one whose queue was empty when the bookmark was made", a
   await db.query("delete from rouse.job");
   const second = bookmarkOf(await exchange({ bookmark: first.payload }))!;
   await enqueue(1);
-  assert.equal(outcomes(await exchange({ bookmark: second.payload, whole: false })), "claimed bookmark look_again");
+  assert.equal(outcomes(await exchange({ bookmark: second.payload, whole: false })), "claimed look_again");
   const { entries } = await readsOf({ bookmark: second.payload, whole: false });
   assert.ok(entries < 200, `it reads ${entries} entries`);
 });
@@ -167,18 +174,57 @@ test("jobs that came due under an old snapshot, and such as expired, are walked 
   assert.ok(whole.entries >= FINISHED * 2 && whole.entries < FINISHED * 2.02, `${whole.entries} entries`);
   const next = await readsOf({ bookmark: bookmark.payload, whole: false });
   assert.ok(next.entries < 200, `the next one reads ${next.entries} entries`);
-  assert.equal(outcomes(await exchange({ bookmark: bookmark.payload, whole: false })), "claimed bookmark look_again");
+  assert.equal(outcomes(await exchange({ bookmark: bookmark.payload, whole: false })), "claimed look_again");
 });
 
 test("a bookmark is given where the way was long, and to who asks for one", async () => {
   await enqueue(2_000);
-  assert.equal(bookmarkOf(await exchange({ most: 500 })), undefined);
+  for (const most of [1, 500]) assert.equal(bookmarkOf(await exchange({ most })), undefined);
   await finish(FINISHED);
   assert.equal(
     bookmarkOf(await rows<Row>(session, "select * from rouse.exchange_v1($1, null, null, 1)", [worker])),
     undefined,
   );
+  await enqueue(1);
   assert.ok(bookmarkOf(await exchange()));
+});
+
+test("a bookmark is given again where claims have gone on from it for long, and each job is claimed once", async () => {
+  await finish(FINISHED);
+  // No place is later than a tenth of a second ago.
+  await db.query(
+    "insert into rouse.job (task, run_at) select 'noop', now() - interval '1 s' from generate_series(1, 1000)",
+  );
+  let { payload } = bookmarkOf(await exchange())!;
+  const given = [];
+  for (let n = 0; n < 400; n++) {
+    const answer = await exchange({ most: 2, bookmark: payload, whole: false });
+    assert.equal(answer.filter(({ outcome }) => outcome === "claimed").length, 2);
+    const next = bookmarkOf(answer);
+    if (next) {
+      payload = next.payload;
+      given.push(n);
+    }
+  }
+  assert.ok(given.length > 0 && given.length < 20, `given by the calls ${given}`);
+  const { entries } = await readsOf({ most: 2, bookmark: payload, whole: false });
+  assert.ok(entries < 1_000, `the next one reads ${entries} entries`);
+});
+
+test("B23: a call from a bookmark that admits jobs asks for a look soon: they have waited, and may be behind", async () => {
+  const bookmark = await farOn();
+  assert.equal(bookmarkOf(await exchange({ bookmark, whole: false })), undefined);
+  await db.query("select rouse.enqueue('noop', concurrency_key => 'a', priority => 9)");
+  assert.equal(bookmarkOf(await exchange({ bookmark, whole: false }))!.wait_ms, 0);
+});
+
+test("B23: no bookmark is given where nothing was ever found: what comes would be behind it", async () => {
+  await finish(FINISHED);
+  assert.equal(outcomes(await exchange()), "sleep");
+  await enqueue(1);
+  const { payload } = bookmarkOf(await exchange())!;
+  await db.query("delete from rouse.job");
+  assert.equal(outcomes(await exchange({ bookmark: payload })), "bookmark sleep");
 });
 
 test("a claim at a bookmark goes on with each queue and priority, in order, and leaves paused queues alone", async () => {
@@ -209,7 +255,7 @@ test("B23: who looked from a bookmark only is not told to sleep, nor taken to be
   const sleeper = () => value<string | null>(db.pool, "select next_wake::text from rouse.sleeper");
   await db.query("insert into rouse.job (task, priority) values ('noop', 9)");
   for (let n = 0; n < 2; n++) {
-    assert.equal(outcomes(await exchange({ bookmark: payload, whole: false })), "bookmark look_again");
+    assert.equal(outcomes(await exchange({ bookmark: payload, whole: false })), "look_again");
     assert.equal(await sleeper(), null);
   }
   assert.equal(outcomes(await exchange({ bookmark: payload })), "claimed bookmark sleep");
@@ -226,10 +272,10 @@ test("a job that commits a little later than one that was claimed is not left be
   await add("90 ms");
   await add("110 ms");
   const claimed = await exchange({ bookmark: payload, whole: false });
-  assert.equal(outcomes(claimed), "claimed bookmark look_again");
+  assert.equal(outcomes(claimed), "claimed look_again");
 });
 
-const NOTHING = "bookmark look_again";
+const NOTHING = "look_again";
 
 type Look = { outcome: string; wait_ms: number | null; bookmark: Record<string, unknown>; due_ms: number };
 
