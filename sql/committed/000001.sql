@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:4a90f9c91925d7b3ec68992c177553c38620a148
+--! Hash: sha1:7a04ee8f0e23ff308a619a7bda1a8b92291be8aa
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -6060,7 +6060,8 @@ comment on function :SCHEMA.hand_over(integer, text, timestamptz) is 'Makes the 
 --! Included maintain/release_orphans.sql
 -- A worker that was given up may have claimed once more before it knew, and a call that its client had given up may
 -- have been carried out after all: nobody would ever sweep for the worker of such a job. A loose index scan finds
--- them: one probe for each worker that runs something.
+-- them: one probe for each worker that runs something, from the end, where there is least of what has ended since the
+-- oldest snapshot.
 create function :SCHEMA.release_orphans()
   returns integer
   language plpgsql
@@ -6080,7 +6081,7 @@ begin
         select j.worker_id
         from :SCHEMA.job as j
         where j.state = 'running'
-        order by j.worker_id
+        order by j.worker_id desc
         limit 1
       )
       union all
@@ -6088,8 +6089,8 @@ begin
         select j.worker_id
         from :SCHEMA.job as j
         where j.state = 'running'
-          and j.worker_id > h.worker_id
-        order by j.worker_id
+          and j.worker_id < h.worker_id
+        order by j.worker_id desc
         limit 1
       )
       from holder as h
@@ -6263,10 +6264,14 @@ create function :SCHEMA.beat_v1(
   security definer
   set search_path = pg_catalog, pg_temp
   set enable_seqscan = off
+  set enable_bitmapscan = off
   set jit = off
 as $$
 declare
   own record;
+  -- Behind an old snapshot the index of running jobs keeps all that ran since. To count a worker's jobs is to read all entries of
+  -- it, 50 ms for so many pages, and is done the more rarely the more there are.
+  pages_a_beat constant integer := 200;
 begin
   update :SCHEMA.worker as w
   set
@@ -6275,7 +6280,7 @@ begin
     stuck = beat_v1.stuck
   where w.id = beat_v1.worker
     and w.given_up_at is null
-  returning w.queues, w.tasks
+  returning w.queues, w.tasks, w.beats
   into own;
   known := found;
   if not known then
@@ -6308,17 +6313,22 @@ begin
   cross join lateral :SCHEMA.next_look(
     :SCHEMA.open_places(:SCHEMA.heads(own.queues, own.tasks)), own.tasks, n.as_of, :SCHEMA.first_due(n.as_of)
   ) as l;
-  busy := exists (
-    select
+  -- From its end: what lies there runs, mostly.
+  busy := (
+    select j.worker_id
     from :SCHEMA.job as j
     where j.state = 'running'
-  );
-  select count(*)
-  into long_held
-  from :SCHEMA.job as j
-  where j.state = 'running'
-    and j.worker_id = beat_v1.worker
-    and j.started_at < clock_timestamp() - interval '10 seconds';
+    order by j.worker_id desc
+    limit 1
+  ) is not null;
+  if own.beats % (1 + pg_relation_size($index$:SCHEMA.job_running$index$) / 8192 / pages_a_beat) = 0 then
+    select count(*)
+    into long_held
+    from :SCHEMA.job as j
+    where j.state = 'running'
+      and j.worker_id = beat_v1.worker
+      and j.started_at < clock_timestamp() - interval '10 seconds';
+  end if;
   select extract(epoch from s.lease)::double precision * 1000
   into lease_ms
   from :SCHEMA.setting as s;
@@ -6342,7 +6352,8 @@ comment on function :SCHEMA.beat_v1(integer, jsonb, integer) is
   ready      there is work for it now
   wait_ms    milliseconds to the next due time; null: none
   busy       a job is running somewhere
-  long_held  jobs that have run in its name for more than 10 seconds; where it knows of fewer, reconcile_v1
+  long_held  jobs that have run in its name for more than 10 seconds; where it knows of fewer, reconcile_v1; null: they were
+             not counted this time
   lease_ms   the lease
   peers      the other workers with their beat counters, to suspect them next time
   trouble    what failed of sweeping and of firing schedules; null: nothing did
