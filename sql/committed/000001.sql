@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:7a04ee8f0e23ff308a619a7bda1a8b92291be8aa
+--! Hash: sha1:cfd01e3e79a8f893fe795ef53da557eff993f852
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3957,14 +3957,16 @@ comment on function :SCHEMA.walked() is 'How far this transaction has walked in 
 --! EndIncluded claim/walked.sql
 --! Included claim/walked_far.sql
 -- Each queue and priority is found by some probes, of three or four pages each, and a job is read up to four times. A thousand
--- entries more are a tenth of a millisecond: about what going on at a bookmark costs instead.
-create function :SCHEMA.walked_far(since bigint, heads integer, jobs integer)
+-- entries more are a tenth of a millisecond: about what going on at a bookmark costs instead. At one without a place no job is
+-- found before the next look: that is worth half a millisecond.
+create function :SCHEMA.walked_far(since bigint, queues integer, places :SCHEMA.place[], jobs integer)
   returns boolean
   language sql
   volatile
-return :SCHEMA.walked() - since > 1000 + 200 * heads + 4 * jobs;
+return :SCHEMA.walked() - since
+  > case when cardinality(places) = 0 then 5000 else 1000 end + 200 * (queues + cardinality(places)) + 4 * jobs;
 
-comment on function :SCHEMA.walked_far(bigint, integer, integer) is 'Whether a look that began when walked() was that, and found so many heads and jobs, has read much more than these.';
+comment on function :SCHEMA.walked_far(bigint, integer, :SCHEMA.place[], integer) is 'Whether a look that began when walked() was that has read much more than it had to for so many queues and jobs, to make it worth while to go on at these places.';
 --! EndIncluded claim/walked_far.sql
 --! Included claim/look_wait.sql
 -- What has become ready behind a bookmark waits for the look under way, this wait and the next look at most.
@@ -5394,11 +5396,10 @@ begin
       end if;
     end if;
     moved := case
-      -- Where nothing was ever found there is nowhere to go on at: what comes next would wait for the next look.
-      when bookmark is null or known is null and cardinality(places) = 0 then false
-      when whole then :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0) + cardinality(places), claimed)
+      when bookmark is null then false
       -- To make a new one takes as long as to walk past several hundred entries: where a call claims one job, one is good for many.
-      else admitted or :SCHEMA.walked() - before > 100 + 200 * cardinality(places)
+      when not whole then admitted or :SCHEMA.walked() - before > 100 + 200 * cardinality(places)
+      else :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0), coalesce(known, '{}') || places, claimed)
     end;
     if moved then
       outcome := 'bookmark';
@@ -5515,7 +5516,7 @@ begin
   end if;
   heads := :SCHEMA.heads(queues, tasks);
   bookmark := case
-    when :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0) + cardinality(heads), promoted) then :SCHEMA.bookmark(known, heads, case when promoted = promotion then due_since else as_of end, as_of)
+    when :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0), known || heads, promoted) then :SCHEMA.bookmark(known, heads, case when promoted = promotion then due_since else as_of end, as_of)
     else '{}'
   end;
   due_ms := :SCHEMA.look_wait(began);

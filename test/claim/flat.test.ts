@@ -218,13 +218,22 @@ test("B23: a call from a bookmark that admits jobs asks for a look soon: they ha
   assert.equal(bookmarkOf(await exchange({ bookmark, whole: false }))!.wait_ms, 0);
 });
 
-test("B23: no bookmark is given where nothing was ever found: what comes would be behind it", async () => {
-  await finish(FINISHED);
+test("B23: where nothing was ever found a bookmark has no place: none is given after a short way, and looks find what comes", async () => {
+  await finish(3_000);
   assert.equal(outcomes(await exchange()), "sleep");
+  assert.deepEqual((await look({})).bookmark, {});
   await enqueue(1);
   const { payload } = bookmarkOf(await exchange())!;
   await db.query("delete from rouse.job");
   assert.equal(outcomes(await exchange({ bookmark: payload })), "bookmark sleep");
+
+  await finish(FINISHED);
+  const { payload: bookmark } = bookmarkOf(await exchange())!;
+  await enqueue(1);
+  assert.equal(outcomes(await exchange({ bookmark, whole: false })), NOTHING);
+  const found = await look(bookmark);
+  assert.equal(found.outcome, "look_again");
+  assert.equal(outcomes(await exchange({ bookmark: found.bookmark, whole: false })), "claimed look_again");
 });
 
 test("a claim at a bookmark goes on with each queue and priority, in order, and leaves paused queues alone", async () => {
