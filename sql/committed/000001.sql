@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:cfd01e3e79a8f893fe795ef53da557eff993f852
+--! Hash: sha1:bcccf56cfedfe2631c5db2a2a24560c328b512c5
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -6271,8 +6271,10 @@ as $$
 declare
   own record;
   -- Behind an old snapshot the index of running jobs keeps all that ran since. To count a worker's jobs is to read all entries of
-  -- it, 50 ms for so many pages, and is done the more rarely the more there are.
-  pages_a_beat constant integer := 200;
+  -- it: that may take a twentieth of the time, so the session remembers when it is due.
+  rest constant integer := 19;
+  memory constant text := 'rouse.count_' || :SCHEMA.installation()::oid;
+  began timestamptz;
 begin
   update :SCHEMA.worker as w
   set
@@ -6281,7 +6283,7 @@ begin
     stuck = beat_v1.stuck
   where w.id = beat_v1.worker
     and w.given_up_at is null
-  returning w.queues, w.tasks, w.beats
+  returning w.queues, w.tasks
   into own;
   known := found;
   if not known then
@@ -6322,13 +6324,15 @@ begin
     order by j.worker_id desc
     limit 1
   ) is not null;
-  if own.beats % (1 + pg_relation_size($index$:SCHEMA.job_running$index$) / 8192 / pages_a_beat) = 0 then
+  began := clock_timestamp();
+  if extract(epoch from began) >= coalesce(nullif(current_setting(memory, true), '')::numeric, 0) then
     select count(*)
     into long_held
     from :SCHEMA.job as j
     where j.state = 'running'
       and j.worker_id = beat_v1.worker
-      and j.started_at < clock_timestamp() - interval '10 seconds';
+      and j.started_at < began - interval '10 seconds';
+    perform set_config(memory, extract(epoch from clock_timestamp() + rest * (clock_timestamp() - began))::text, false);
   end if;
   select extract(epoch from s.lease)::double precision * 1000
   into lease_ms

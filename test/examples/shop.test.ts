@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import pg from "pg";
 import { chunksOf } from "../../examples/shop/chunks.ts";
 import { makeSales } from "../../examples/shop/make-sales.ts";
+import { until } from "../support/until.ts";
 
 const server = process.env.ROUSE_TEST_SERVER!;
 const started: ChildProcess[] = [];
@@ -46,9 +47,18 @@ test("A3, A4, A8, A9, A11, C1, C8: the shop's story is seen to happen, and nothi
 });
 
 test("the shop brings its own PostgreSQL, also where its port is taken, and leaves nothing behind", async () => {
-  const blocker = createServer().listen(54_320, "127.0.0.1");
-  // Where somebody else has the port it is taken as well.
-  await Promise.race([once(blocker, "listening"), once(blocker, "error")]).catch(() => {});
+  const blocker = createServer();
+  // Some connection may have that port of all, for a moment, and would give it back too soon.
+  await until(
+    () => {
+      blocker.listen(54_320, "127.0.0.1");
+      return once(blocker, "listening").then(
+        () => true,
+        () => false,
+      );
+    },
+    { message: "the port is taken" },
+  );
   try {
     const { code, stdout, stderr } = await runShop({});
     assert.equal(code, 0, stdout + stderr);
