@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:bcccf56cfedfe2631c5db2a2a24560c328b512c5
+--! Hash: sha1:6f53e3577b98532cd7114562f5defc02edac63c5
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3459,9 +3459,16 @@ begin
     );
     exit when next is null;
     if :SCHEMA.lock_lane(next) then
+      -- Where an arrival tells of a job, admit() removes its holder, having counted its start: until then that is its token.
       delete from :SCHEMA.holder as h
       where h.lane = next
-        and not :SCHEMA.holds_lane(h.lane, h.job_id);
+        and not :SCHEMA.holds_lane(h.lane, h.job_id)
+        and h.job_id <> all (array(
+          select a.job_id
+          from :SCHEMA.arrival as a
+          where a.lane = next
+            and a.job_id is not null
+        ));
       admitted := admitted + cardinality(:SCHEMA.admit_lane(next, as_of));
     end if;
   end loop;

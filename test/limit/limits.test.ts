@@ -244,6 +244,20 @@ test("B17: heads are let in by priority, and slot and token are taken together",
   assert.equal(await claimed({ asOf: at(600) }), 1);
 });
 
+test("B17: a repair gives away no token of a start that has not been counted, though its job has ended", async () => {
+  await setLimit("task => 't', rate => 1, period => '1 minute'");
+  for (let n = 0; n < 3; n++) await enqueue(db.pool, "t");
+  await complete(db.pool, await claimOne(db.pool, worker));
+  assert.equal(await value(db.pool, "select rouse.repair_lanes()"), 0);
+  assert.equal(await claimed(), 0);
+
+  // What left no arrival is its to repair, once the start is counted.
+  await db.query("delete from rouse.meter");
+  await db.query("insert into rouse.holder (lane, job_id) values ('task:t', 0)");
+  await value(db.pool, "select rouse.repair_lanes()");
+  assert.equal(await claimed(), 1);
+});
+
 test("B17: a rate of each key and one of the queue are both kept; a changed rate counts from then on", async () => {
   await setLimit("task => 't', each_key => true, rate => 1, period => '1 second'");
   await setLimit("queue => 'default', rate => 4, period => '1 second', burst => 2");
