@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:6f53e3577b98532cd7114562f5defc02edac63c5
+--! Hash: sha1:1997689b5db83729a9047cfbb9bc6b04eccd383e
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -5523,7 +5523,8 @@ begin
   end if;
   heads := :SCHEMA.heads(queues, tasks);
   bookmark := case
-    when :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0), known || heads, promoted) then :SCHEMA.bookmark(known, heads, case when promoted = promotion then due_since else as_of end, as_of)
+    when :SCHEMA.walked_far(before, coalesce(cardinality(queues), 0), known || heads, promoted) then
+      :SCHEMA.bookmark(known, heads, case when promoted = promotion then due_since else as_of end, as_of)
     else '{}'
   end;
   due_ms := :SCHEMA.look_wait(began);
@@ -6278,9 +6279,11 @@ as $$
 declare
   own record;
   -- Behind an old snapshot the index of running jobs keeps all that ran since. To count a worker's jobs is to read all entries of
-  -- it: that may take a twentieth of the time, so the session remembers when it is due.
+  -- it: that may take a twentieth of the time, so the session remembers when it is due. No rest is longer than the longest, or
+  -- the clock was set back.
   rest constant integer := 19;
-  memory constant text := 'rouse.count_' || :SCHEMA.installation()::oid;
+  longest constant integer := 60;
+  memory constant text := 'rouse.count_' || :SCHEMA.installation();
   began timestamptz;
 begin
   update :SCHEMA.worker as w
@@ -6332,14 +6335,18 @@ begin
     limit 1
   ) is not null;
   began := clock_timestamp();
-  if extract(epoch from began) >= coalesce(nullif(current_setting(memory, true), '')::numeric, 0) then
+  if coalesce(nullif(current_setting(memory, true), '')::numeric - extract(epoch from began) not between 0 and longest, true) then
     select count(*)
     into long_held
     from :SCHEMA.job as j
     where j.state = 'running'
       and j.worker_id = beat_v1.worker
       and j.started_at < began - interval '10 seconds';
-    perform set_config(memory, extract(epoch from clock_timestamp() + rest * (clock_timestamp() - began))::text, false);
+    perform set_config(
+      memory,
+      (extract(epoch from began) + least(longest, (rest + 1) * extract(epoch from clock_timestamp() - began)))::text,
+      false
+    );
   end if;
   select extract(epoch from s.lease)::double precision * 1000
   into lease_ms
