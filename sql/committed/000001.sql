@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:1997689b5db83729a9047cfbb9bc6b04eccd383e
+--! Hash: sha1:3a58a0be82fa330ec55dd3d4af366f62f47095e0
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3049,10 +3049,30 @@ begin
     end loop;
 
     if obstacle is null then
-      insert into :SCHEMA.holder (lane, job_id)
+      -- It is back before its last start was counted: that comes first, else the token would be free in between.
+      if exists (
+        select
+        from unnest(lanes) as l (lane)
+        join :SCHEMA.holder as h on h.lane = l.lane and h.job_id = job.id
+        where not h.started
+          and exists (
+            select
+            from :SCHEMA.arrival as a
+            where a.lane = h.lane
+              and a.job_id = h.job_id
+              and a.started_at is not null
+          )
+      ) then
+        insert into :SCHEMA.arrival (lane)
+        values (admit_lane.lane);
+        return woken;
+      end if;
+      -- Who is back before its slot was taken from it has to start anew, by a token of its own.
+      insert into :SCHEMA.holder as h (lane, job_id)
       select l.lane, job.id
       from unnest(lanes) as l (lane)
-      on conflict do nothing;
+      on conflict on constraint holder_pkey do update set started = false
+      where h.started;
       update :SCHEMA.job as j
       set state = 'ready'
       where j.id = job.id;
@@ -3228,9 +3248,9 @@ $$;
 comment on function :SCHEMA.arrived_lanes(integer) is 'Lanes with arrivals, up to that many.';
 --! EndIncluded limit/arrived_lanes.sql
 --! Included limit/admit.sql
--- Arrivals are taken under the lock of their lane and in a statement of their own; who has which slot is looked at in
--- later ones. So whatever arrived was visible when it was taken, and what was not visible then is taken the next time: no
--- free slot is overlooked, and nobody waits. Queues come before tasks and these before keys: a job that has got further
+-- Arrivals are taken under the lock of their lane, with the slots of those that left; who stands in line is looked at in
+-- later statements. So whatever arrived was visible when it was taken, and what was not visible then is taken the next
+-- time: no free slot is overlooked, and nobody waits. Queues come before tasks and these before keys: a job that has got further
 -- is not overtaken by a later one of its key.
 create function :SCHEMA.admit(as_of timestamptz default clock_timestamp())
   returns boolean
@@ -3278,20 +3298,37 @@ begin
     order by w.lane
   );
 
+  -- Arrivals and jobs are of one snapshot: a job that started and ended after it keeps its slot until its start is counted.
   with taken as (
     delete from :SCHEMA.arrival as a
     where a.lane = any (own)
     returning a.lane, a.job_id, a.started_at
+  ),
+  left_by as (
+    delete from :SCHEMA.holder as h
+    where h.ctid = any (array(
+      select s.at
+      from taken as t
+      cross join lateral (
+        select h.ctid as at, h.lane, h.job_id
+        from :SCHEMA.holder as h
+        where h.lane = t.lane
+          and h.job_id = t.job_id
+        offset 0
+      ) as s
+      -- Of holders, not of arrivals: most of these never held anything, and each look at a job has its price.
+      where not exists (select from :SCHEMA.job as j where j.id = s.job_id)
+         or not :SCHEMA.holds_lane(s.lane, s.job_id)
+    ))
   )
   select array_agg(t.lane) as lanes, array_agg(t.job_id) as jobs, array_agg(t.started_at) as starts
   into arrived
   from taken as t
-  where t.job_id is not null;
+  where t.started_at is not null;
 
   for start in
     select t.lane, t.job_id, t.started_at
     from unnest(arrived.lanes, arrived.jobs, arrived.starts) as t (lane, job_id, started_at)
-    where t.started_at is not null
     order by t.lane, t.started_at
   loop
     update :SCHEMA.meter as m
@@ -3302,21 +3339,6 @@ begin
     where h.lane = start.lane
       and h.job_id = start.job_id;
   end loop;
-  delete from :SCHEMA.holder as h
-  where h.ctid = any (array(
-    select s.at
-    from unnest(arrived.lanes, arrived.jobs) as t (lane, job_id)
-    cross join lateral (
-      select h.ctid as at, h.lane, h.job_id
-      from :SCHEMA.holder as h
-      where h.lane = t.lane
-        and h.job_id = t.job_id
-      offset 0
-    ) as s
-    -- Of holders, not of arrivals: most of these never held anything, and each look at a job has its price.
-    where not exists (select from :SCHEMA.job as j where j.id = s.job_id)
-       or not :SCHEMA.holds_lane(s.lane, s.job_id)
-  ));
   update :SCHEMA.meter as m
   set next_at = null
   where m.lane = any (own)
@@ -3370,6 +3392,7 @@ declare
   admits constant boolean := current_setting('rouse.admits_' || pg_typeof(cast(null as :SCHEMA.job))::oid, true) = 'on';
   -- In a stricter level nothing newer than the transaction would be seen.
   direct constant boolean := admits and current_setting('transaction_isolation') = 'read committed';
+  meters constant boolean := exists (select from :SCHEMA.meter);
   own record;
   next record;
 begin
@@ -3380,6 +3403,8 @@ begin
         direct
           and e.lane = 'key:' || e.key
           and not limited && array['task:' || e.task, 'queue:' || e.queue]
+          -- Its start has to be counted before its slot is free.
+          and not (meters and exists (select from :SCHEMA.meter as m where m.lane = e.lane))
           and :SCHEMA.lock_lane(e.lane),
         false
       ) as passed

@@ -201,89 +201,6 @@ test("B5, B16: a worker's slots of queues, keys and limits are kept together", a
   assert.equal(await exchange({ mail: 5, "*": 5 }), "");
 });
 
-test("B17: a rate lets burst at once and then one a step, never more, and all of it under backlog", async () => {
-  await setLimit("task => 't', rate => 10, period => '1 second', burst => 3");
-  for (let n = 0; n < 60; n++) await enqueue(db.pool, "t");
-  const start = Date.now() + 60_000;
-  const starts: number[] = [];
-  for (let ms = 0; ms <= 2000; ms += 20) {
-    const jobs = await claim(db.pool, worker, { most: 50, asOf: new Date(start + ms).toISOString() });
-    for (const _ of jobs) starts.push(ms);
-  }
-  assert.deepEqual(starts.slice(0, 5), [0, 0, 0, 100, 200]);
-  assert.equal(starts.length, 3 + 20);
-});
-
-test("B17: jobs that were let in and found no worker do not start together with those that come after", async () => {
-  await setLimit("task => 't', rate => 10, period => '1 second', burst => 3");
-  for (let n = 0; n < 20; n++) await enqueue(db.pool, "t");
-  const start = Date.now() + 60_000;
-  const at = (ms: number) => new Date(start + ms).toISOString();
-  // Workers that serve other tasks admit them, and nobody claims them for a second.
-  for (let ms = 0; ms <= 1000; ms += 50) assert.equal(await claimed({ asOf: at(ms), tasks: ["other"] }), 0);
-  assert.equal(await claimed({ asOf: at(1000) }), 3);
-  assert.equal(await claimed({ asOf: at(1000) }), 0);
-  assert.equal(await claimed({ asOf: at(1099) }), 0);
-  assert.equal(await claimed({ asOf: at(1100) }), 1);
-});
-
-test("B17: heads are let in by priority, and slot and token are taken together", async () => {
-  await setLimit("task => 't', concurrency => 1, rate => 10, period => '1 second'");
-  await enqueue(db.pool, "t");
-  await enqueue(db.pool, "t");
-  const urgent = await enqueue(db.pool, "t", { priority: 9 });
-  const start = Date.now() + 60_000;
-  const at = (ms: number) => new Date(start + ms).toISOString();
-  const first = await claimOne(db.pool, worker, { asOf: at(0) });
-  assert.equal(first.id, urgent);
-  assert.equal(await claimed({ asOf: at(500) }), 0, "the slot is taken");
-  await complete(db.pool, first);
-  const second = await claimOne(db.pool, worker, { asOf: at(500) });
-  await complete(db.pool, second);
-  assert.equal(await claimed({ asOf: at(599) }), 0, "the token of the time in between was not spent twice");
-  assert.equal(await claimed({ asOf: at(600) }), 1);
-});
-
-test("B17: a repair gives away no token of a start that has not been counted, though its job has ended", async () => {
-  await setLimit("task => 't', rate => 1, period => '1 minute'");
-  for (let n = 0; n < 3; n++) await enqueue(db.pool, "t");
-  await complete(db.pool, await claimOne(db.pool, worker));
-  assert.equal(await value(db.pool, "select rouse.repair_lanes()"), 0);
-  assert.equal(await claimed(), 0);
-
-  // What left no arrival is its to repair, once the start is counted.
-  await db.query("delete from rouse.meter");
-  await db.query("insert into rouse.holder (lane, job_id) values ('task:t', 0)");
-  await value(db.pool, "select rouse.repair_lanes()");
-  assert.equal(await claimed(), 1);
-});
-
-test("B17: a rate of each key and one of the queue are both kept; a changed rate counts from then on", async () => {
-  await setLimit("task => 't', each_key => true, rate => 1, period => '1 second'");
-  await setLimit("queue => 'default', rate => 4, period => '1 second', burst => 2");
-  for (const key of ["a", "b", "c"]) for (let n = 0; n < 5; n++) await enqueue(db.pool, "t", { concurrency_key: key });
-  const start = Date.now() + 60_000;
-  const keys = async (ms: number) => {
-    const jobs = await claim(db.pool, worker, { most: 50, asOf: new Date(start + ms).toISOString() });
-    const found = await rows(db.pool, "select concurrency_key as key from rouse.job where id = any ($1) order by 1", [
-      ids(jobs),
-    ]);
-    return found.map(({ key }) => key).join("");
-  };
-  const first = await keys(0);
-  assert.equal(first.length, 2);
-  assert.equal(
-    (await keys(250)) + first,
-    [...`${first}abc`].filter((k, n, all) => all.indexOf(k) === n && !first.includes(k)).join("") + first,
-  );
-  assert.equal(await keys(999), "");
-  assert.equal((await keys(1000)).length, 2);
-  await setLimit("task => 't', each_key => true, rate => 100, period => '1 second'");
-  await setLimit("queue => 'default', rate => 100, period => '1 second', burst => 2");
-  assert.equal((await keys(2000)).length, 2);
-  assert.equal((await keys(2010)).length, 1);
-});
-
 test("what comes due in an exchange takes the slots of its limits in the same call", async () => {
   await setLimit("task => 't', concurrency => 2");
   const taken = async (asOf: string) =>
@@ -298,18 +215,6 @@ test("what comes due in an exchange takes the slots of its limits in the same ca
   await db.query("update rouse.schedule set next_run_at = clock_timestamp()");
   assert.equal(await taken("clock_timestamp()"), 1);
   await db.query("select rouse.unschedule('limited')");
-});
-
-test("a look for jobs names the time of the next token", async () => {
-  await setLimit("task => 't', rate => 1, period => '1 minute'");
-  await enqueue(db.pool, "t");
-  await enqueue(db.pool, "t");
-  await db.query("select rouse.exchange_v1($1, null, null, 5)", [worker]);
-  const seconds = await value<number>(
-    db.pool,
-    "select extract(epoch from due - clock_timestamp())::float from rouse.next_look(null, null, clock_timestamp(), null)",
-  );
-  assert.ok(seconds > 50 && seconds <= 60, `${seconds} s`);
 });
 
 test("an open transaction that locked a lane keeps only that lane waiting", async () => {
@@ -411,16 +316,4 @@ test("bad limits and keys are refused by name", async () => {
     await setLimit("task => 'u', concurrency => 1");
     assert.equal((await refused(db.query(`update rouse.job_limit set ${bad} where name = 'u'`))).code, "23514");
   }
-});
-
-test("what is kept of a rate goes when it says nothing any more", async () => {
-  await setLimit("task => 't', rate => 10, period => '1 second'");
-  await enqueue(db.pool, "t");
-  const job = await claimOne(db.pool, worker);
-  await db.query("select rouse.maintain()");
-  assert.equal(await value(db.pool, "select count(*)::integer from rouse.meter"), 1);
-  await complete(db.pool, job);
-  await db.query("select rouse.admit()");
-  await db.query("select rouse.drop_stale(now() + interval '10 minutes')");
-  assert.equal(await value(db.pool, "select count(*)::integer from rouse.meter"), 0);
 });
