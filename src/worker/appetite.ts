@@ -23,7 +23,7 @@ export interface Look {
 /**
  * Whether there may be ready jobs. Nothing polls: it is either hungry (there may be some, so ask whenever there is room) or
  * sated (the last answer said there are none). Sated turns to hungry by
- * - a wake: a notification, the safety look of a beat, a reconnected listener;
+ * - a wake: a notification, the safety look of a beat, a reconnected listener, ends of our own that may have made jobs ready;
  * - the alarm, set to the next due time that the answer told, or to a soon second look where ready jobs were
  *   left that another transaction holds;
  * - a failed call, which may have missed a wake;

@@ -64,9 +64,9 @@ export class Executor {
     return this.#attempts.length;
   }
 
-  /** Whether nothing runs and no batch gathers. */
+  /** Whether no job is here: none runs, gathers or waits for a slot. */
   get idle(): boolean {
-    return this.#attempts.length === 0 && this.#gathering.isEmpty;
+    return this.#attempts.length === 0 && this.#gathering.isEmpty && this.#aheadCount() === 0;
   }
 
   /** How many more jobs should be held here. */

@@ -195,6 +195,9 @@ export class Feed {
       this.#outbox.told(ends, answer.busy);
       this.#read(answer, ends);
       this.#appetite.answered(look, answer);
+      // What its ends made ready it has not all seen: what goes back or is tried again at once, what a limit lets in for it.
+      // Nor has any other call under way, whatever it says of the rest.
+      if (ends.length > 0 && (most === 0 || answer.rest === undefined)) this.#appetite.wake();
     } catch (error) {
       this.#due ||= due;
       this.#failed(error as Error & { code?: string }, most, ends);

@@ -103,6 +103,7 @@ test("B5, B13: paused, it begins nothing; resumed, it fills its slots and no mor
   slots.pause();
   slots.accept([job(1), job(2), job(3)]);
   assert.equal(begun.all.length, 0);
+  assert.equal(slots.idle, false, "jobs are here");
   slots.resume();
   assert.equal(begun.all.length, 2);
   assert.equal(slots.running, 2);
@@ -112,6 +113,7 @@ test("B5, B13: paused, it begins nothing; resumed, it fills its slots and no mor
   }
   await slots.emptied();
   assert.equal(slots.running, 0);
+  assert.equal(slots.idle, true);
 });
 
 test("B8: what is lost is neither run nor given back, and leaves as much room as there are slots", async () => {

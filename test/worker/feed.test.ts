@@ -203,6 +203,56 @@ test("B26: of ends that the server refuses together each goes on its own, and as
   tested.close();
 });
 
+test("what a call's ends make ready and its claim did not reach is looked for, whatever older answers say, before it is drained", async () => {
+  let room = 10;
+  const { calls, feed: tested } = feed(() => room);
+  const later = async (n: number) => {
+    let drained = false;
+    const draining = tested
+      .drained(() => true)
+      .then(() => {
+        drained = true;
+      });
+    await calls.reach(n);
+    await turn();
+    assert.equal(drained, false, "before the look");
+    calls.all[n - 1]!.answer({ rest: sleep });
+    await draining;
+  };
+  tested.wake();
+  await calls.reach(1);
+  calls.all[0]!.answer({ claimed: [job(1), job(2)], rest: sleep });
+  await turn();
+
+  // All slots are taken: it asks for none.
+  room = 0;
+  tested.finish({ kind: "released", job: job(2) });
+  await calls.reach(2);
+  assert.equal(calls.all[1]!.most, 0);
+  calls.all[1]!.answer({ rest: sleep });
+  await turn();
+  room = 10;
+  tested.roomFreed();
+  await later(3);
+
+  // It gets all that there is room for, beside an older call that sees none of this.
+  tested.wake();
+  await calls.reach(4);
+  room = 11;
+  tested.finish(completed(1));
+  await calls.reach(5);
+  assert.equal(calls.all[4]!.most, 1);
+  room = 0;
+  calls.all[4]!.answer({ claimed: [job(3)] });
+  await turn();
+  calls.all[3]!.answer({ rest: sleep });
+  await turn();
+  room = 10;
+  tested.roomFreed();
+  await later(6);
+  tested.close();
+});
+
 test("A12: stopped, it asks for nothing, tells what is left, and is drained", async () => {
   const { calls, feed: tested } = feed();
   tested.stopClaiming();
