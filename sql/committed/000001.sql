@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:3a58a0be82fa330ec55dd3d4af366f62f47095e0
+--! Hash: sha1:d7f06ae74d732bc8a5d96460821e1f1d42a81f1d
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -5335,7 +5335,7 @@ begin
   perform set_config('rouse.admits_' || pg_typeof(cast(null as :SCHEMA.job))::oid, 'on', true);
   if finishing then
     if notes <> '[]' then
-      perform :SCHEMA.note_v1(notes);
+      perform :SCHEMA.note_v1(notes, true);
     end if;
     if cardinality(completed) > 0 then
       for outcome, id in
@@ -8467,9 +8467,15 @@ Let their handlers clean up, and then end them by complete_v1, fail_v1 or releas
 --! EndIncluded control/cancels_v1.sql
 --! Included control/note_v1.sql
 -- The lock is one that claims and cancels go along with. A purge waits for it, and so removes what is noted here; where a
--- purge or an end was first, nothing is noted.
-create function :SCHEMA.note_v1(notes jsonb)
-  returns integer
+-- purge or an end was first, nothing is noted. What comes with the end is noted if the end takes place, so it takes the lock
+-- of the end: an end that is busy comes again, with its note.
+create function :SCHEMA.note_v1(
+  notes jsonb,
+  ending boolean default false,
+  wait boolean default false,
+  out noted integer,
+  out busy bigint[]
+)
   language plpgsql
   volatile
   security definer
@@ -8482,22 +8488,35 @@ declare
   longest constant integer := 10000;
   a_payload constant integer := 300;
   note record;
-  noted integer := 0;
+  own record;
+  keep interval;
   moved bigint[] := array[]::bigint[];
 begin
+  noted := 0;
+  busy := array[]::bigint[];
   for note in
-    select j.id, j.lease, j.attempt, n.progress, n.message, n.log, (:SCHEMA.task_policy(j.task)).keep_failed as keep
+    select n.id, n.lease, n.progress, n.message, n.log
     from jsonb_to_recordset(notes) as n (id bigint, lease uuid, progress real, message text, log jsonb)
-    cross join lateral (
-      select o.id, o.lease, o.attempt, o.task
-      from :SCHEMA.job as o
-      where o.id = n.id
-        and o.lease = n.lease
-      for key share skip locked
-    ) as j
     order by n.id
   loop
+    if ending then
+      own := :SCHEMA.own_job(note.id, note.lease, wait);
+    else
+      select j.*
+      into own
+      from :SCHEMA.job as j
+      where j.id = note.id
+        and j.lease = note.lease
+      for key share skip locked;
+    end if;
+    if own.id is null then
+      if :SCHEMA.not_own(note.id, note.lease) = 'busy' then
+        busy := busy || note.id;
+      end if;
+      continue;
+    end if;
     noted := noted + 1;
+    keep := (:SCHEMA.task_policy(own.task)).keep_failed;
     if note.progress is not null then
       moved := moved || note.id;
       insert into :SCHEMA.progress as p (job_id, lease, progress, message)
@@ -8511,23 +8530,25 @@ begin
     end if;
     insert into :SCHEMA.job_log (job_id, logged_at, drop_on, attempt, level, message, fields)
     select
-      note.id, l.at, :SCHEMA.drop_on(clock_timestamp(), note.keep), note.attempt, l.level, left(l.message, longest), l.fields
+      note.id, l.at, :SCHEMA.drop_on(clock_timestamp(), keep), own.attempt, l.level, left(l.message, longest), l.fields
     from jsonb_to_recordset(coalesce(note.log, '[]')) as l (at timestamptz, level text, message text, fields jsonb)
-    where note.keep > interval '0';
+    where keep > interval '0';
   end loop;
 
   -- So many ids fit into the payload of a notification.
   perform pg_notify(:SCHEMA.channel(), json_build_object('progress', json_agg(m.id order by m.n))::text)
   from unnest(moved) with ordinality as m (id, n)
   group by (m.n - 1) / a_payload;
-  return noted;
 end;
 $$;
 
-comment on function :SCHEMA.note_v1(jsonb) is
+comment on function :SCHEMA.note_v1(jsonb, boolean, boolean) is
 'Worker protocol: progress and log of running attempts, at most once a second, and when they end at the latest: what comes after is refused. An array of
   {"id", "lease", "progress": 0 to 1, "message": text, "log": [{"at", "level", "message", "fields"}]}
-of which id and lease must be there. Notifies {"progress": [id, …]}. Returns how many of the attempts were their jobs'' own.';
+of which id and lease must be there.
+  ending   true: the attempts end in this transaction; false: they go on
+  wait     where they end: true: wait for rows that another transaction holds; false: these are busy, as their ends are
+Notifies {"progress": [id, …]}. Returns how many of the attempts were their jobs'' own, and of which jobs another transaction holds the rows: nothing is noted of these, try again.';
 --! EndIncluded control/note_v1.sql
 --! Included control/reschedule.sql
 -- Every column is set, if only to what it was: the triggers of the due time file the job and wake workers.

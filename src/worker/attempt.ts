@@ -6,7 +6,7 @@ import type { AnyTask } from "../tasks/define-task.ts";
 import { parseStored } from "../tasks/payload.ts";
 import { Alarm } from "./alarm.ts";
 import type { JobContext, JobInfo } from "./context.ts";
-import { type End, type Finished, failureOf } from "./finished.ts";
+import { type End, type Ending, failureOf } from "./finished.ts";
 import { type ClaimedJob, jobInfo, queueOf } from "./job.ts";
 import { keptResult } from "./kept-result.ts";
 import type { JobNotes, Note, Notes } from "./notes.ts";
@@ -20,7 +20,7 @@ export interface AttemptTools extends TransactionTools {
   readonly notes: Notes;
   readonly around: Around;
   /** Called once, when it is decided how the attempt ends; the handler may still be running. */
-  readonly onDecided: (finished: Finished) => void;
+  readonly onDecided: (ending: Ending) => void;
 }
 
 /**
@@ -159,8 +159,8 @@ export class Attempt {
     this.#transacting = true;
     let note: Note | undefined;
     try {
-      const value = await completeWith(this.#tools, this.claimed, this.signal, fn, (returned: T) => {
-        note = this.#notes?.take();
+      const value = await completeWith(this.#tools, this.claimed, this.signal, fn, async (returned: T) => {
+        note = await this.#notes?.takeLast();
         return { result: keptResult(returned, this), note };
       });
       this.#decide(undefined);

@@ -2,7 +2,7 @@ import type { Logger } from "../log.ts";
 import type { TaskRegistry } from "../tasks/registry.ts";
 import { Attempt, type AttemptTools } from "./attempt.ts";
 import { BatchAttempt } from "./batch-attempt.ts";
-import type { Finished } from "./finished.ts";
+import type { Ending } from "./finished.ts";
 import { Gathering } from "./gathering.ts";
 import { type ClaimedJob, queueOf } from "./job.ts";
 import { remove } from "./remove.ts";
@@ -24,7 +24,7 @@ export interface ExecutorOptions extends Omit<AttemptTools, "onDecided"> {
   readonly log: Logger;
   /** Whether what was claimed is still this worker's, as far as it can tell without asking. */
   readonly mayBegin: () => boolean;
-  readonly onFinished: (finished: Finished) => void;
+  readonly onFinished: (ending: Ending) => void;
   /** A slot became free and nothing is left to fill it. */
   readonly onRoom: () => void;
   /** Mean time of a call to the database in milliseconds. */

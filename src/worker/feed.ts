@@ -2,7 +2,7 @@ import type { Logger } from "../log.ts";
 import { Appetite, type Look } from "./appetite.ts";
 import { Backoff } from "./backoff.ts";
 import type { Answer, Rest } from "./exchange.ts";
-import type { Finished } from "./finished.ts";
+import type { Ending, Finished } from "./finished.ts";
 import type { ClaimedJob } from "./job.ts";
 import { Outbox } from "./outbox.ts";
 import { isRefusal, mayHaveCommitted } from "./sqlstate.ts";
@@ -96,12 +96,12 @@ export class Feed {
   }
 
   /** Takes the end of an attempt to the database, with the next call. */
-  finish(finished: Finished): void {
-    if (!this.#closed) this.#outbox.add(finished);
+  finish(ending: Ending): void {
+    if (!this.#closed) this.#outbox.add(ending);
   }
 
   /** Ends of attempts that the database has not confirmed. */
-  unconfirmed(): Finished[] {
+  unconfirmed(): Ending[] {
     return this.#outbox.all();
   }
 

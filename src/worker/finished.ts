@@ -6,6 +6,9 @@ import type { Note } from "./notes.ts";
 /** How an attempt ended, as it goes to the database, and what it had still to say. */
 export type Finished = End & { readonly job: ClaimedJob; readonly note?: Note | undefined };
 
+/** The same from the attempt itself: of what it said some may still be on its way, which the end must not overtake. */
+export type Ending = End & { readonly job: ClaimedJob; readonly note?: Note | Promise<Note | undefined> | undefined };
+
 export type End =
   /** `result` is JSON already: what is sent later is what was returned, and can be sent. */
   | { readonly kind: "completed"; readonly result: string | undefined }

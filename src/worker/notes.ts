@@ -28,7 +28,8 @@ interface Line {
 }
 
 export interface NotesOptions {
-  readonly write: (notes: readonly Note[]) => Promise<void>;
+  /** Gives the jobs of which nothing could be written yet. */
+  readonly write: (notes: readonly Note[]) => Promise<readonly number[]>;
   readonly log: Logger;
 }
 
@@ -63,12 +64,13 @@ export class Notes {
     const from = [...this.#news].map((notes) => ({ notes, note: notes.take() }));
     if (from.length === 0) return;
     this.#writing = true;
-    try {
-      await this.#options.write(from.flatMap(({ note }) => note ?? []));
-    } catch (error) {
-      this.#options.log.debug("could not note what jobs say; trying again", { error: (error as Error).message });
-      for (const { notes, note } of from) if (note !== undefined) notes.putBack(note);
-    }
+    const said = from.flatMap(({ note }) => note ?? []);
+    const left = this.#options.write(said).catch((error: Error) => {
+      this.#options.log.debug("could not note what jobs say; trying again", { error: error.message });
+      return said.map(({ id }) => id);
+    });
+    for (const { notes, note } of from) if (note !== undefined) notes.onItsWay(note, left);
+    await left;
     this.#writing = false;
     this.#writtenAt = performance.now();
     if (this.#news.size > 0) this.#alarm.set(WRITE_EVERY_MS);
@@ -85,6 +87,8 @@ export class JobNotes {
   #lines: Line[] = [];
   #count = 0;
   #closed = false;
+  /** Resolves when what was taken has been written, or is here again. */
+  #settled: Promise<void> | undefined;
 
   constructor(job: ClaimedJob, onNews: (news: boolean) => void) {
     this.#job = job;
@@ -129,9 +133,22 @@ export class JobNotes {
     return note;
   }
 
+  /** It was taken and is being written. */
+  onItsWay(note: Note, left: Promise<readonly number[]>): void {
+    this.#settled = left.then((jobs) => {
+      this.#settled = undefined;
+      if (jobs.includes(note.id)) this.putBack(note);
+    });
+  }
+
+  /** Gives what there is, when nothing is on its way any more: the end of the attempt would overtake it, and it be refused. */
+  async takeLast(): Promise<Note | undefined> {
+    await this.#settled;
+    return this.take();
+  }
+
   /** It did not get there. What was said since then stands. */
   putBack(note: Note): void {
-    if (this.#closed) return;
     if (this.#progress === undefined) {
       this.#progress = note.progress;
       this.#message = note.message;
@@ -140,10 +157,10 @@ export class JobNotes {
     this.#onNews(true);
   }
 
-  /** The attempt has ended: nothing that is said from now on is kept. Gives what there is. */
-  close(): Note | undefined {
+  /** The attempt has ended: nothing that is said from now on is kept. Gives what there is, later where some is on its way. */
+  close(): Note | undefined | Promise<Note | undefined> {
     this.#closed = true;
-    return this.take();
+    return this.#settled === undefined ? this.take() : this.takeLast();
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Logger } from "../log.ts";
-import type { Finished } from "./finished.ts";
+import type { Ending, Finished } from "./finished.ts";
 import { remove } from "./remove.ts";
 
 /**
@@ -27,6 +27,7 @@ export class Outbox {
   readonly #options: OutboxOptions;
   readonly #sent: (readonly Finished[])[] = [];
   readonly #resent = new WeakSet<Finished>();
+  readonly #unsettled: Ending[] = [];
   #ready: Finished[] = [];
   #singly: Finished[] = [];
   #busy: Finished[] = [];
@@ -38,14 +39,26 @@ export class Outbox {
   }
 
   get isEmpty(): boolean {
-    return this.#ready.length + this.#singly.length + this.#sent.length + this.#busy.length === 0;
+    const waiting = this.#unsettled.length + this.#ready.length + this.#singly.length + this.#busy.length;
+    return waiting + this.#sent.length === 0;
   }
 
-  all(): Finished[] {
-    return [...this.#sent.flat(), ...this.#singly, ...this.#ready, ...this.#busy];
+  all(): Ending[] {
+    return [...this.#sent.flat(), ...this.#singly, ...this.#ready, ...this.#busy, ...this.#unsettled];
   }
 
-  add(end: Finished): void {
+  add(ending: Ending): void {
+    if (isSettled(ending)) {
+      this.#push(ending);
+      return;
+    }
+    this.#unsettled.push(ending);
+    void Promise.resolve(ending.note).then((note) => {
+      if (remove(this.#unsettled, ending)) this.#push({ ...ending, note });
+    });
+  }
+
+  #push(end: Finished): void {
     this.#ready.push(end);
     this.#options.onReady();
   }
@@ -106,11 +119,16 @@ export class Outbox {
 
   clear(): void {
     clearTimeout(this.#busyTimer);
+    this.#unsettled.length = 0;
     this.#sent.length = 0;
     this.#ready = [];
     this.#singly = [];
     this.#busy = [];
   }
+}
+
+function isSettled(ending: Ending): ending is Finished {
+  return !(ending.note instanceof Promise);
 }
 
 /** What was done is done, even if what was returned cannot be kept; what failed has failed, even if why cannot be said. */

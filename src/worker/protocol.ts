@@ -113,8 +113,10 @@ export class Protocol {
     return new Map(rows.map(({ id, lease }) => [Number(id), lease]));
   }
 
-  async note(notes: readonly Note[]): Promise<void> {
-    await this.#ask(`select ${this.#options.schema}.note_v1($1)`, [JSON.stringify(notes)]);
+  /** @returns the jobs of which nothing was noted, because another transaction holds their rows. */
+  async note(notes: readonly Note[]): Promise<readonly number[]> {
+    const [row] = await this.#ask(`select busy from ${this.#options.schema}.note_v1($1)`, [JSON.stringify(notes)]);
+    return (row!.busy as string[]).map(Number);
   }
 
   /** Nobody need tell this worker of jobs. Never fails; nor do the following. */

@@ -37,7 +37,7 @@ export async function completeWith<T>(
   job: ClaimedJob,
   signal: AbortSignal,
   fn: (client: ClientBase) => Promise<T>,
-  toEnd: (value: T) => TransactionEnd,
+  toEnd: (value: T) => Promise<TransactionEnd>,
 ): Promise<T> {
   const inTime = <A>(query: Promise<A>) => answered(query, patienceMs());
   await transactions.take(signal);
@@ -51,7 +51,7 @@ export async function completeWith<T>(
       await inTime(client.query(begin(job)));
       const value = await fn(client);
       signal.throwIfAborted();
-      await inTime(complete(client, schema, job, toEnd(value)));
+      await inTime(complete(client, schema, job, await toEnd(value)));
       const { command } = await inTime(client.query("commit"));
       if (command !== "COMMIT") throw new RouseError("the transaction was rolled back at its commit");
       release();
@@ -84,7 +84,7 @@ function begin({ lease }: ClaimedJob): string {
 }
 
 async function complete(client: ClientBase, schema: string, job: ClaimedJob, { result, note }: TransactionEnd) {
-  if (note !== undefined) await client.query(`select ${schema}.note_v1($1)`, [JSON.stringify([note])]);
+  if (note !== undefined) await client.query(`select ${schema}.note_v1($1, true, true)`, [JSON.stringify([note])]);
   const { rows } = await client
     .query(
       `select case

@@ -95,7 +95,7 @@ test("search_path: a worker's shadows are not called", async () => {
   assert.equal(rows.length, 5);
   const [a, b, c, d, e] = rows;
   const note = { id: a.id, lease: a.lease, progress: 0.5, log: [{ at: new Date(), level: "info", message: "m" }] };
-  assert.equal(await value(client, "select rouse.note_v1($1)", [JSON.stringify([note])]), 1);
+  assert.equal(await value(client, "select noted from rouse.note_v1($1)", [JSON.stringify([note])]), 1);
   assert.equal(await value(client, "select rouse.complete_v1($1, $2)", [a.id, a.lease]), "succeeded");
   await value(client, "select rouse.complete_many_v1($1, $2)", [[b.id], [b.lease]]);
   assert.equal(

@@ -39,6 +39,7 @@ const calls: [title: string, sql: () => string][] = [
   ["cancel of a running job", () => "select rouse.cancel(1)"],
   ["cancels_v1", () => `select rouse.cancel(1); select * from rouse.cancels_v1(${worker})`],
   ["note_v1", () => `select rouse.note_v1(jsonb_agg(to_jsonb(h) || '{"progress": 0.5}')) from held as h`],
+  ["note_v1, ending", () => "select rouse.note_v1(jsonb_agg(to_jsonb(h)), true) from held as h"],
   ["reschedule", () => "select rouse.reschedule(41, delay => '1 hour')"],
   ["retry of a waiting job", () => "select rouse.retry(41)"],
   ["retry of a failed job", () => "select rouse.retry(42)"],

@@ -141,7 +141,7 @@ test("A22: purge leaves no trace of a job's payload anywhere", async () => {
   const { lease } = await claimOne(db.pool, worker, { tasks: ["mail"] });
   const line = { at: new Date(), level: "info", message: secret, fields: { secret } };
   const note = { id: done, lease, progress: 0.5, message: secret, log: [line] };
-  assert.equal(await value(db.pool, "select rouse.note_v1($1)", [JSON.stringify([note])]), 1);
+  assert.equal(await value(db.pool, "select noted from rouse.note_v1($1)", [JSON.stringify([note])]), 1);
   await db.query("select rouse.complete_v1($1, $2, $3)", [done, lease, error]);
   // Statistics must not keep samples of what is gone.
   await db.query("analyze");

@@ -27,7 +27,7 @@ beforeEach(async () => {
 const at = "2026-01-01T00:00:00.000Z";
 const line = (message: string, level = "info") => ({ at, level, message });
 const note = (notes: unknown[], session: Session = db.pool) =>
-  value<number>(session, "select rouse.note_v1($1)", [JSON.stringify(notes)]);
+  value<number>(session, "select noted from rouse.note_v1($1)", [JSON.stringify(notes)]);
 const progressOf = (id: string) => value<string | null>(db.pool, "select progress from rouse.jobs where id = $1", [id]);
 
 test("A15: progress is visible in the view jobs while the job runs, and heard", async () => {
@@ -61,6 +61,25 @@ test("B8: progress and lines of a stale attempt are refused", async () => {
   await db.query("select rouse.complete_v1($1, $2)", [id, again.lease]);
   assert.equal(await note([{ id, lease: again.lease, log: [line("after the end")] }]), 0);
   assert.deepEqual(await rows(db.pool, "select message from rouse.job_log"), [{ message: "in time" }]);
+});
+
+test("A15: what comes with an end is noted if the row is not held by others, since an end that is busy comes again", async () => {
+  const id = await enqueue(db.pool, "import");
+  const { lease } = await claimOne(db.pool, worker);
+  const last = JSON.stringify([{ id, lease, log: [line("last")] }]);
+  const locking = await db.connect();
+  await locking.query("begin");
+  await locking.query("select from rouse.job for no key update");
+  assert.equal(await value(db.pool, "select noted from rouse.note_v1($1)", [last]), 1, "it goes on");
+  assert.deepEqual(await rows(db.pool, "select noted, busy from rouse.note_v1($1, true)", [last]), [
+    { noted: 0, busy: [id] },
+  ]);
+  const waiting = await db.connect();
+  const pid = await pidOf(waiting);
+  const noted = value(waiting, "select noted from rouse.note_v1($1, true, true)", [last]);
+  await waitsForLock(db, pid);
+  await locking.query("rollback");
+  assert.equal(await noted, 1);
 });
 
 test("lines are kept with their level, time and fields, as long as a failed job of the task", async () => {

@@ -4,7 +4,7 @@ import { Around } from "../../src/client/middleware.ts";
 import { defineTask } from "../../src/index.ts";
 import { TaskRegistry } from "../../src/tasks/registry.ts";
 import { Executor } from "../../src/worker/executor.ts";
-import type { Finished } from "../../src/worker/finished.ts";
+import type { Ending } from "../../src/worker/finished.ts";
 import type { ClaimedJob } from "../../src/worker/job.ts";
 import { Turns } from "../../src/worker/turns.ts";
 import { Latch, Tally } from "../support/latch.ts";
@@ -13,7 +13,7 @@ import { TestLog } from "../support/log.ts";
 /** Without a database: what is tried here is the order and number in which claimed jobs are begun and given back. */
 function executor(concurrency: number, mayBegin = () => true) {
   const begun = new Tally<{ id: number; end: () => void }>();
-  const finished = new Tally<Finished>();
+  const finished = new Tally<Ending>();
   const task = defineTask("gated", {
     run: (_payload, ctx) => {
       const latch = new Latch();

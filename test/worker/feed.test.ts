@@ -4,7 +4,7 @@ import type { Answer } from "../../src/worker/exchange.ts";
 import { Feed } from "../../src/worker/feed.ts";
 import type { Finished } from "../../src/worker/finished.ts";
 import type { ClaimedJob } from "../../src/worker/job.ts";
-import { Tally } from "../support/latch.ts";
+import { Latch, Tally } from "../support/latch.ts";
 import { TestLog } from "../support/log.ts";
 
 interface Call {
@@ -200,6 +200,35 @@ test("B26: of ends that the server refuses together each goes on its own, and as
     assert.deepEqual([calls.all[n - 1]!.most, calls.all[n - 1]!.ends.length], [0, 1]);
     calls.all[n - 1]!.answer();
   }
+  tested.close();
+});
+
+test("A15: an end leaves when what its attempt said before has got there, and nothing is flushed until then", async () => {
+  const { calls, feed: tested } = feed();
+  tested.stopClaiming();
+  const said = new Latch<undefined>();
+  tested.finish({ ...completed(1), note: said.opened });
+  assert.deepEqual(
+    tested.unconfirmed().map(({ job: { id } }) => id),
+    [1],
+  );
+  tested.finish(completed(2));
+  await calls.reach(1);
+  calls.all[0]!.answer();
+  let flushed = false;
+  const flushing = tested.flushed().then(() => {
+    flushed = true;
+  });
+  await turn();
+  assert.equal(flushed, false);
+  said.open(undefined);
+  await calls.reach(2);
+  calls.all[1]!.answer();
+  await flushing;
+  assert.deepEqual(
+    calls.all.map(({ ends }) => ends.map(({ job: { id } }) => id)),
+    [[2], [1]],
+  );
   tested.close();
 });
 

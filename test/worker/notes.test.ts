@@ -89,7 +89,13 @@ test("any number of reports cost one write a second", async (t) => {
   let now = 0;
   t.mock.method(performance, "now", () => now);
   const writes = new Tally<readonly Note[]>();
-  const notes = new Notes({ log: new TestLog(), write: async (all) => writes.add(all) });
+  const notes = new Notes({
+    log: new TestLog(),
+    write: async (all) => {
+      writes.add(all);
+      return [];
+    },
+  });
   const attempts = [1, 2, 3].map((id) => notes.of({ ...job, id }));
   for (let ms = 0; ms < 3_000; ms += 10) {
     for (const attempt of attempts) attempt.progress(ms / 3_000);
@@ -119,6 +125,7 @@ test("what could not be written is written the next time, newer progress first",
         throw new Error("no connection");
       }
       written.add(all);
+      return [];
     },
   });
   const attempt = notes.of(job);
@@ -134,11 +141,75 @@ test("what could not be written is written the next time, newer progress first",
   notes.close();
 });
 
+test("A15: the end of an attempt waits for what it said before, and has it with it where it did not get there", async () => {
+  for (const gets of ["there", "busy", "fails"]) {
+    const [writing, gate] = [new Latch(), new Latch()];
+    const notes = new Notes({
+      log: new TestLog(),
+      write: async () => {
+        writing.open();
+        await gate.opened;
+        if (gets === "fails") throw new Error("no connection");
+        return gets === "busy" ? [job.id] : [];
+      },
+    });
+    const attempt = notes.of(job);
+    attempt.line("info", "first");
+    await writing.opened;
+    attempt.line("info", "second");
+    let last: Note | undefined | "on its way" = "on its way";
+    const closing = Promise.resolve(attempt.close()).then((note) => {
+      last = note;
+    });
+    await sleep(1);
+    assert.equal(last, "on its way");
+    gate.open();
+    await closing;
+    const { log } = last as unknown as Note;
+    assert.deepEqual(
+      log.map(({ message }) => message),
+      gets === "there" ? ["second"] : ["first", "second"],
+    );
+    notes.close();
+  }
+});
+
+test("A15: what an attempt said last is kept once, though its end has to wait for a locked row", async () => {
+  const locking = await db.connect();
+  for (const lock of ["no key update", "update"]) {
+    for (const commits of [false, true]) {
+      const task = defineTask("waiting", {
+        async run(_payload, ctx) {
+          await sleep(5);
+          await locking.query("begin");
+          await locking.query(`select from rouse.job where id = $1 for ${lock}`, [ctx.job.id]);
+          ctx.log.info("last");
+          if (commits) await ctx.transaction(async () => {});
+        },
+      });
+      const rouse = rouseWith([task]);
+      const worker = await rouse.startWorker();
+      const { id } = await rouse.enqueue(task);
+      // The end is tried several times meanwhile.
+      await rouse.log.next(/^last$/);
+      await sleep(400);
+      await locking.query("commit");
+      await finished(id);
+      assert.deepEqual(
+        (await linesOf(id)).map(({ message }) => message),
+        ["last"],
+        `locked for ${lock}${commits ? ", in a transaction" : ""}`,
+      );
+      await worker.stop();
+    }
+  }
+});
+
 test("an attempt keeps a thousand lines, and nothing after its end", async () => {
-  const notes = new Notes({ log: new TestLog(), write: () => sleep(0) });
+  const notes = new Notes({ log: new TestLog(), write: () => sleep(0, []) });
   const attempt = notes.of(job);
   for (let n = 0; n < 1_500; n++) attempt.line("info", `line ${n}`);
-  const { log } = attempt.close()!;
+  const { log } = (await attempt.close())!;
   assert.equal(log.length, 1_001);
   assert.match(log.at(-1)!.message, /after the first 1000 of an attempt are not kept/);
   attempt.line("info", "late");
@@ -148,7 +219,7 @@ test("an attempt keeps a thousand lines, and nothing after its end", async () =>
 });
 
 test("what cannot be stored is left out, and a share that is none is refused", () => {
-  const notes = new Notes({ log: new TestLog(), write: async () => {} });
+  const notes = new Notes({ log: new TestLog(), write: async () => [] });
   const attempt = notes.of(job);
   const circular: Record<string, unknown> = {};
   circular.self = circular;
