@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:d7f06ae74d732bc8a5d96460821e1f1d42a81f1d
+--! Hash: sha1:305a0c399ad74be996370a7bbf34af9c9af2e16e
 --! Unreleased
 
 --! Included tables/setting.sql
@@ -3275,7 +3275,6 @@ declare
   keys_from integer;
   keys record;
   next text;
-  arrived record;
   start record;
   woken text[] := array[]::text[];
 begin
@@ -3299,36 +3298,32 @@ begin
   );
 
   -- Arrivals and jobs are of one snapshot: a job that started and ended after it keeps its slot until its start is counted.
-  with taken as (
-    delete from :SCHEMA.arrival as a
-    where a.lane = any (own)
-    returning a.lane, a.job_id, a.started_at
-  ),
-  left_by as (
-    delete from :SCHEMA.holder as h
-    where h.ctid = any (array(
-      select s.at
-      from taken as t
-      cross join lateral (
-        select h.ctid as at, h.lane, h.job_id
-        from :SCHEMA.holder as h
-        where h.lane = t.lane
-          and h.job_id = t.job_id
-        offset 0
-      ) as s
-      -- Of holders, not of arrivals: most of these never held anything, and each look at a job has its price.
-      where not exists (select from :SCHEMA.job as j where j.id = s.job_id)
-         or not :SCHEMA.holds_lane(s.lane, s.job_id)
-    ))
-  )
-  select array_agg(t.lane) as lanes, array_agg(t.job_id) as jobs, array_agg(t.started_at) as starts
-  into arrived
-  from taken as t
-  where t.started_at is not null;
-
   for start in
+    with taken as (
+      delete from :SCHEMA.arrival as a
+      where a.lane = any (own)
+      returning a.lane, a.job_id, a.started_at
+    ),
+    left_by as (
+      delete from :SCHEMA.holder as h
+      where h.ctid = any (array(
+        select s.at
+        from taken as t
+        cross join lateral (
+          select h.ctid as at, h.lane, h.job_id
+          from :SCHEMA.holder as h
+          where h.lane = t.lane
+            and h.job_id = t.job_id
+          offset 0
+        ) as s
+        -- Of holders, not of arrivals: most of these never held anything, and each look at a job has its price.
+        where not exists (select from :SCHEMA.job as j where j.id = s.job_id)
+           or not :SCHEMA.holds_lane(s.lane, s.job_id)
+      ))
+    )
     select t.lane, t.job_id, t.started_at
-    from unnest(arrived.lanes, arrived.jobs, arrived.starts) as t (lane, job_id, started_at)
+    from taken as t
+    where t.started_at is not null
     order by t.lane, t.started_at
   loop
     update :SCHEMA.meter as m
@@ -8502,7 +8497,7 @@ begin
     if ending then
       own := :SCHEMA.own_job(note.id, note.lease, wait);
     else
-      select j.*
+      select j.id, j.task, j.attempt
       into own
       from :SCHEMA.job as j
       where j.id = note.id

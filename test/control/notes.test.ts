@@ -74,6 +74,10 @@ test("A15: what comes with an end is noted if the row is not held by others, sin
   assert.deepEqual(await rows(db.pool, "select noted, busy from rouse.note_v1($1, true)", [last]), [
     { noted: 0, busy: [id] },
   ]);
+  await locking.query("rollback; begin; select from rouse.job for update");
+  assert.deepEqual(await rows(db.pool, "select noted, busy from rouse.note_v1($1)", [last]), [
+    { noted: 0, busy: [id] },
+  ]);
   const waiting = await db.connect();
   const pid = await pidOf(waiting);
   const noted = value(waiting, "select noted from rouse.note_v1($1, true, true)", [last]);
